@@ -44,7 +44,7 @@ messages: $(VENV)/test.stamp ## gather the sentences to translate; keep, sort an
 	$(BABEL) extract --no-default-keywords -k tr -k ntr:1,2 --no-location --sort-output -o build/minilm.pot minilm
 	$(BABEL) update -D minilm -d $(LOCALE) -l es -i build/minilm.pot \
 	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120
-	$(BABEL) compile -D minilm -d $(LOCALE) --statistics
+	$(BIN)/pybabel compile -D minilm -d $(LOCALE) --statistics
 
 clean: ## remove the environment and what the tools left (runs and downloaded texts stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,9 +28,15 @@ def _known(wanted: str) -> str:
         for name in (locale, locale.split("_")[0].lower()):
             if name in ("en", "C", "POSIX"):
                 return "en"
-            if gettext.find("minilm", LOCALE, [name]):
+            if name in _translated():
                 return name
     return "en"
+
+
+@functools.cache
+def _translated() -> set[str]:
+    """The languages with a catalogue: {"es"}."""
+    return {path.parts[-3] for path in LOCALE.glob("*/LC_MESSAGES/minilm.mo")}
 
 
 @functools.cache
