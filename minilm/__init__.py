@@ -26,16 +26,16 @@ __version__ = "0.1.0"
 
 # public name -> its module, or module:attribute
 _HOME = {
-    "Tensor": "minilm.autograd:Tensor",
+    "Tensor": "minilm.autograd.tensor:Tensor",
     "backend": "minilm.backend",
-    "fast": "minilm.autograd:fast",
+    "fast": "minilm.autograd.tensor:fast",
     "functional": "minilm.functional",
     "generate": "minilm.generation:generate",
-    "grad": "minilm.autograd:grad",
+    "grad": "minilm.autograd.tensor:grad",
     "gradcheck": "minilm.autograd.gradcheck:gradcheck",
     "models": "minilm.models",
     "nn": "minilm.nn",
-    "no_grad": "minilm.autograd:no_grad",
+    "no_grad": "minilm.autograd.tensor:no_grad",
     "optim": "minilm.training.optim",
     "text": "minilm.text",
     "training": "minilm.training",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.i18n import language, tr
+from minilm.resources import cache_folder
 
 EXTRAS = ("matplotlib", "safetensors", "regex", "threadpoolctl", "typer", "rich", "torch")
 AVX512 = {"skylakex", "cooperlake", "sapphirerapids"}  # OpenBLAS's names for its kernels
@@ -143,13 +144,6 @@ def memory() -> int | None:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
     return total if text == "max" else min(total, int(text))
-
-
-def cache_folder() -> Path:
-    """Where fetched texts are kept: `MINILM_CACHE`, else `minilm` in the user's cache folder."""
-    if named := os.environ.get("MINILM_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minilm"
 
 
 def folder(path: Path) -> dict[str, Any]:
