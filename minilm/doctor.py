@@ -1,7 +1,7 @@
 """What this machine has and what will be slow on it: the facts behind `minilm doctor`.
 
-    facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
-    advice(f)  sentences: what will be slow, why, what to do
+facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
+advice(f)  sentences: what will be slow, why, what to do
 """
 
 import importlib.metadata
@@ -56,8 +56,9 @@ def versions() -> dict[str, str | None]:
 
     import minilm
 
+    machine = f"{platform.python_implementation()}, {platform.system()} {platform.machine()}"
     found: dict[str, str | None] = {
-        "python": f"{platform.python_version()} ({platform.python_implementation()}, {platform.system()} {platform.machine()})",
+        "python": f"{platform.python_version()} ({machine})",
         "minilm": minilm.__version__,
         "numpy": numpy.__version__,
     }
@@ -70,7 +71,7 @@ def versions() -> dict[str, str | None]:
 
 
 def blas() -> dict[str, Any]:
-    """NumPy's BLAS: the library, its version, the kernels it chose for this processor, its threads, the processor's own."""
+    """NumPy's BLAS: the library, its version, its kernels and threads; the processor's instructions."""
     import numpy
     import threadpoolctl
 
@@ -178,8 +179,8 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
     if blas["library"] not in ("openblas", "mkl", "accelerate"):
         said.append(
             tr(
-                "the BLAS is {library}, not OpenBLAS, MKL or Accelerate: matrix products, most of the work, may be many "
-                "times slower; NumPy from its own wheel (pip install numpy) carries OpenBLAS",
+                "the BLAS is {library}, not OpenBLAS, MKL or Accelerate: matrix products, most of the work, may be "
+                "many times slower; NumPy from its own wheel (pip install numpy) carries OpenBLAS",
                 library=blas["library"] or "?",
             )
         )
@@ -206,7 +207,9 @@ def _machine_advice(found: dict[str, Any]) -> list[str]:
     cores = found["cores"]
     usable = min(cores["usable"] or 1, cores["limit"] or float("inf"))
     if usable < 2:
-        said.append(tr("one core only: a training uses as many as there are, so it takes about twice as long as on two"))
+        said.append(
+            tr("one core only: a training uses as many as there are, so it takes about twice as long as on two")
+        )
     if cores["limit"] and found["blas"]["threads"] and found["blas"]["threads"] > cores["limit"]:
         said.append(
             tr(

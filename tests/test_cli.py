@@ -18,7 +18,9 @@ def run(*args: str, program: str = "", **environment: str) -> subprocess.Complet
     """`minilm args` in a process of its own, after the statements of `program` (which may plant a command)."""
     code = f"import sys\nfrom minilm.cli import app\n{program}\nsys.exit(app.main({list(args)!r}))"
     env = {**os.environ, **environment}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60, check=False
+    )
 
 
 def planted(body: str) -> str:
@@ -111,7 +113,9 @@ class TestErrors:
             assert word in ran.stderr
 
     def test_debug_shows_where(self):
-        ran = run("planted", program=planted("import minilm.errors; raise minilm.errors.DataError('x')"), MINILM_DEBUG="1")
+        ran = run(
+            "planted", program=planted("import minilm.errors; raise minilm.errors.DataError('x')"), MINILM_DEBUG="1"
+        )
         assert ran.returncode == 1
         assert "Traceback" in ran.stderr and ran.stderr.endswith("minilm: x\n")
 

@@ -1,4 +1,4 @@
-"""Every sentence that people read goes through `tr`, is in the Spanish catalogue, and says the same with the same names."""
+"""Every sentence that people read goes through `tr` and is in the Spanish catalogue, with the same names in braces."""
 
 import ast
 import gettext
@@ -60,7 +60,9 @@ class TestCatalogue:
         write_mo(fresh, spanish())
         fresh.seek(0)
         expected, got = gettext.GNUTranslations(fresh), gettext.GNUTranslations(io.BytesIO(MO.read_bytes()))
-        assert vars(expected)["_catalog"] == vars(got)["_catalog"], "the .mo is not the compiled .po: run `make messages`"
+        assert vars(expected)["_catalog"] == vars(got)["_catalog"], (
+            "the .mo is not the compiled .po: run `make messages`"
+        )
 
 
 class TestLanguage:
@@ -114,7 +116,7 @@ def name_of(node: ast.expr) -> str:
 
 
 def literals(node: ast.AST):
-    """The words of the string literals below a node that are not inside a call of tr or ntr, a subscript or a format."""
+    """The string literals with words below a node that are not inside a call of tr or ntr or a subscript."""
     if isinstance(node, ast.Call) and name_of(node.func) in ("tr", "ntr"):
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and WORD.search(NO_WORDS.sub("", node.value)):
@@ -145,8 +147,12 @@ def translated(call: ast.Call):
     given = {keyword.arg for keyword in call.keywords}
     if None in given:
         return
-    named = set().union(*(placeholders(text.value) for text in texts)) if given or name_of(call.func) == "ntr" else set()
-    missing = {re.split(r"[.\[]", name)[0] for name in named} ^ (given | ({"n"} & named if name_of(call.func) == "ntr" else set()))
+    named = (
+        set().union(*(placeholders(text.value) for text in texts)) if given or name_of(call.func) == "ntr" else set()
+    )
+    missing = {re.split(r"[.\[]", name)[0] for name in named} ^ (
+        given | ({"n"} & named if name_of(call.func) == "ntr" else set())
+    )
     if missing:
         yield f"{texts[-1].value!r}: names in braces and arguments differ: {sorted(missing)}"
 
@@ -154,7 +160,11 @@ def translated(call: ast.Call):
 def audit(source: str):
     """(line, what is wrong) for every sentence in a module that does not go through tr."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and name_of(node.exc.func) != "AttributeError":
+        if (
+            isinstance(node, ast.Raise)
+            and isinstance(node.exc, ast.Call)
+            and name_of(node.exc.func) != "AttributeError"
+        ):
             for argument in node.exc.args:
                 yield from ((node.lineno, f"raise without tr: {text!r}") for text in literals(argument))
         if not isinstance(node, ast.Call):
@@ -167,9 +177,9 @@ def audit(source: str):
         for keyword in node.keywords:
             if keyword.arg in ("help", "epilog", "short_help", "description", "title", "caption"):
                 yield from ((node.lineno, f"{keyword.arg}= without tr: {text!r}") for text in literals(keyword.value))
-        if name_of(node.func) == "command" and isinstance(node.func, ast.Attribute):
-            if "help" not in {keyword.arg for keyword in node.keywords}:
-                yield node.lineno, "a command without help= shows its docstring, in English"
+        named = {keyword.arg for keyword in node.keywords}
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "command" and "help" not in named:
+            yield node.lineno, "a command without help= shows its docstring, in English"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -113,7 +113,9 @@ class TestImport:
     def test_gives_every_public_name(self):
         import minilm
 
-        for name in ("Tensor grad no_grad gradcheck fast backend functional nn optim models text generate training").split():
+        for name in (
+            "Tensor grad no_grad gradcheck fast backend functional nn optim models text generate training"
+        ).split():
             assert name in dir(minilm)
             assert getattr(minilm, name) is getattr(minilm, name)
 
@@ -175,4 +177,7 @@ class TestProject:
         script = ROOT / ".ci" / "run"
         assert os.access(script, os.X_OK)
         assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
-        assert [line for line in script.read_text().splitlines() if line.startswith("make")] == ["make lint", "make test"]
+        assert [line for line in script.read_text().splitlines() if line.startswith("make")] == [
+            "make lint",
+            "make test",
+        ]

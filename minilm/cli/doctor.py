@@ -75,7 +75,9 @@ def _cores(cores: dict[str, Any]) -> str:
         logical=cores["logical"] or "?",
         usable=cores["usable"] or "?",
     )
-    return said if cores["limit"] is None else said + tr(", limited to {limit:g} by the container", limit=cores["limit"])
+    return (
+        said if cores["limit"] is None else said + tr(", limited to {limit:g} by the container", limit=cores["limit"])
+    )
 
 
 def _folder(folder: dict[str, Any]) -> str:
