@@ -1,0 +1,3 @@
+"""Every operation under one name: `import minilm.functional as F`."""
+
+from minilm.autograd.ops import *  # noqa: F403
