@@ -23,14 +23,13 @@ then runs the same rules on Tensors, so one formula serves every order and no ke
 """
 
 import contextlib
-import functools
 import inspect
 import threading
 import types
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +74,7 @@ class Tensor:
     reshape: Any; transpose: Any; swapaxes: Any; sum: Any; mean: Any; max: Any; min: Any; argmax: Any  # noqa: E702
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str = ""):
-        self._data = backend.asarray(data._data if isinstance(data, Tensor) else data)
+        self._data: Any = backend.asarray(data._data if isinstance(data, Tensor) else data)
         if requires_grad and self._data.dtype.kind != "f":
             raise DTypeError(
                 tr("requires_grad: a tensor of {got} has no gradient; it needs a floating dtype", got=self._data.dtype)
@@ -234,7 +233,8 @@ class _Operation:
     """What primitive and fused operations share: binding of arguments, recording, and being a method of Tensor."""
 
     def __init__(self, function: Callable):
-        functools.update_wrapper(self, function)
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function  # so that inspect shows the operation's own source
         self.forward = function
         self.name = function.__name__
         parameters = inspect.signature(function).parameters.values()
@@ -243,7 +243,7 @@ class _Operation:
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else types.MethodType(self, instance)
+        return self if instance is None else types.MethodType(cast(Callable, self), instance)
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
@@ -438,7 +438,8 @@ def _guard(node: Node, a: Any, needed: bool) -> None:
 
 
 def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8)) if array.dtype != object else 0
+    entries: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return zlib.crc32(entries)
 
 
 def _check_guards(node: Node, replay: bool = False) -> None:
@@ -635,6 +636,7 @@ def _replay(output: Tensor, inputs: dict[int, Tensor]) -> Tensor:
     """
     order, _ = _order(output.node or output, set())
     made: dict[int, Tensor] = {}
+    tape = cast(dict, _state.tape)
     with _set_recording(True):
         for source in order:
             if isinstance(source, Tensor):
@@ -644,7 +646,7 @@ def _replay(output: Tensor, inputs: dict[int, Tensor]) -> Tensor:
             args = [made[id(a)] if isinstance(a, (Node, Tensor)) else a for a in source.arguments]
             new = source.operation(*args, **source.keywords)
             if id(source) in inputs:
-                _state.tape[source] = new.node
+                tape[source] = new.node
                 new = inputs[id(source)]
             made[id(source)] = new
     return made[id(output.node or output)]
