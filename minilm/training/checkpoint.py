@@ -13,6 +13,7 @@ and the newest whole one before it is named, but never taken in its place unless
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -109,7 +110,7 @@ def _write_folder(temporary: Path, final: Path, contents: dict[str, bytes]) -> N
 
 
 def _to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    return safetensors.numpy.save({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    return safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in arrays.items()})
 
 
 def _sealed(state: dict[str, Any]) -> bytes:
@@ -266,19 +267,25 @@ def prune(folder: Path, keep: int, best: str | None = None) -> None:
     found = checkpoints_in(folder)
     kept = set(found[-keep:])
     if best is not None:
-        scored = {path: read_state(path)["metrics"].get(best) for path in found}
-        rated = [path for path, score in scored.items() if score is not None]
-        kept |= {min(rated, key=lambda path: scored[path])} if rated else set()
+        kept |= {min(found, key=lambda path: metric_of(path, best))} if found else set()
     for path in found:
         if path not in kept:
             remove_checkpoint(path)
+
+
+def metric_of(checkpoint: Path, name: str) -> float:
+    """metrics[name] of a checkpoint; infinity where there is none, or its state.json is damaged."""
+    try:
+        return read_state(checkpoint)["metrics"].get(name, math.inf)
+    except CheckpointError:
+        return math.inf
 
 
 def remove_checkpoint(checkpoint: Path) -> None:
     """Remove a checkpoint; it loses its name first, so that one half removed is never taken for a whole one."""
     doomed = checkpoint.with_name(f".{checkpoint.name}.removed")
     shutil.rmtree(doomed, ignore_errors=True)
-    os.rename(checkpoint, doomed)
+    _rename(checkpoint, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -288,8 +295,17 @@ def set_aside(checkpoint: Path) -> Path:
     while goal.exists():
         number += 1
         goal = checkpoint.with_name(f"aside-{checkpoint.name}-{number}")
-    os.rename(checkpoint, goal)
+    _rename(checkpoint, goal)
     return goal
+
+
+def _rename(old: Path, new: Path) -> None:
+    try:
+        os.rename(old, new)
+    except OSError as error:
+        raise CheckpointError(
+            tr("checkpoint {name} could not be moved away ({reason})", name=old, reason=error.strerror or error)
+        ) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -22,7 +22,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
-    *lines, torn = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    *lines, _torn = path.read_bytes().split(b"\n") if path.exists() else [b""]
     found = []
     for number, line in enumerate(lines, 1):
         try:

@@ -10,6 +10,7 @@ it. The matrices lie first, so what weight decay touches is one prefix.
     optimizer.zero_grad()
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -96,7 +97,7 @@ class FlatParameters:
         """The layout cut into `count` slices, each a whole number of chunks but the last."""
         chunks = -(-self.size // CHUNK)
         cuts = [min(self.size, chunks * i // count * CHUNK) for i in range(count + 1)]
-        return [slice(i, j) for i, j in zip(cuts, cuts[1:], strict=False) if i < j]
+        return [slice(i, j) for i, j in itertools.pairwise(cuts) if i < j]
 
 
 def _with_names(parameters: Named) -> list[tuple[str, Tensor]]:
@@ -129,8 +130,8 @@ class Optimizer:
     memory: dict[str, Any]
 
     def __init__(self, parameters: Named, rate: float, decay: float):
-        _check("rate", rate, rate >= 0, "0 or more")
-        _check("decay", decay, decay >= 0, "0 or more")
+        _check("rate", rate, rate >= 0, ">= 0")
+        _check("decay", decay, decay >= 0, ">= 0")
         self.flat = FlatParameters(parameters)
         self.rate, self.decay, self.steps = rate, decay, 0
         self.memory = {}
@@ -152,7 +153,7 @@ class Optimizer:
         entry is updated by the same operations, so the result has the same bits.
         """
         rate = self.rate if rate is None else rate
-        _check("rate", rate, rate >= 0, "0 or more")
+        _check("rate", rate, rate >= 0, ">= 0")
         self.flat.check_owned()
         self.flat.collect(self.parameters)
         self.steps += 1
@@ -183,8 +184,8 @@ class Optimizer:
                 state[f"{name}.{what}"] = backend.to_numpy(view)
         return state
 
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over a `state_dict()`. Raises CheckpointError, with nothing changed, unless it fits exactly."""
+    def check_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Raise a CheckpointError that names the first entry that does not fit."""
         expected = self.state_dict()
         for name in {**expected, **state}:
             if name not in state:
@@ -200,6 +201,10 @@ class Optimizer:
                         wanted=f"{expected[name].dtype} {expected[name].shape}",
                     )
                 )
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over a `state_dict()`. Raises CheckpointError, with nothing changed, unless it fits exactly."""
+        self.check_state_dict(state)
         self.steps = int(state["steps"])
         for what, array in self.memory.items():
             for name, view in zip(self.flat.names, self.flat.views(array), strict=True):
@@ -227,8 +232,8 @@ class AdamW(Optimizer):
         bias_correction: bool = True,
     ):
         for beta in betas:
-            _check("betas", beta, 0 <= beta < 1, "two numbers from 0 to below 1")
-        _check("epsilon", epsilon, epsilon > 0, "above 0")
+            _check("betas", beta, 0 <= beta < 1, ">= 0, < 1")
+        _check("epsilon", epsilon, epsilon > 0, "> 0")
         super().__init__(parameters, rate, decay)
         self.betas, self.epsilon, self.bias_correction = betas, epsilon, bias_correction
         self.memory = {name: xp.zeros(self.flat.size, self.flat.dtype) for name in ("first_moment", "second_moment")}
@@ -303,7 +308,7 @@ class SGD(Optimizer):
     def __init__(
         self, parameters: Named, rate: float, momentum: float = 0.0, nesterov: bool = False, decay: float = 0.0
     ):
-        _check("momentum", momentum, 0 <= momentum < 1, "from 0 to below 1")
+        _check("momentum", momentum, 0 <= momentum < 1, ">= 0, < 1")
         if nesterov and not momentum:
             raise ConfigError(tr("nesterov: it needs a momentum above 0, such as 0.9"))
         super().__init__(parameters, rate, decay)
@@ -324,7 +329,7 @@ class SGD(Optimizer):
 
 def _check(name: str, got: float, right: bool, wanted: str) -> None:
     if not (math.isfinite(got) and right):
-        raise ConfigError(tr("{name} is {got}; it must be {wanted}", name=name, got=got, wanted=tr(wanted)))
+        raise ConfigError(tr("{name} is {got}; it must be {wanted}", name=name, got=got, wanted=wanted))
 
 
 # -------------------------------------------------------------------------------------------------------- clipping
@@ -355,7 +360,7 @@ def clip_by_global_norm(parameters: Iterable[Tensor], limit: float) -> float:
     Returns n, the norm before. Raises TrainingError, with nothing changed, when n is not a finite number, and
     ConfigError on a limit that is not above 0.
     """
-    _check("limit", limit, limit > 0, "above 0")
+    _check("limit", limit, limit > 0, "> 0")
     gradients = [p.grad.data for p in parameters if p.grad is not None]
     norm = global_norm(gradients)
     if not math.isfinite(norm):

@@ -6,17 +6,19 @@ same bits each time. BLAS keeps to one thread inside each: two kinds of threads 
 """
 
 import contextlib
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minilm.autograd.tensor import Tensor, no_grad
+from minilm.backend import generator
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.training.optim import FlatParameters
@@ -39,20 +41,19 @@ class Threads:
         if count < 1:
             raise ConfigError(tr("threads is {got}; it must be 1 or more", got=count))
         self.count = count
+        self._pool: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> "Threads":
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(threadpool_limits(1, user_api="blas"))
-            self._pool = None
             if self.count > 1:
                 # some BLAS builds keep their limit per thread, so each thread sets its own
-                limit = lambda: threadpool_limits(1, user_api="blas")  # noqa: E731
-                self._pool = ThreadPoolExecutor(self.count, "minilm", initializer=limit)
+                self._pool = ThreadPoolExecutor(self.count, "minilm", threadpool_limits, (1, "blas"))
                 stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def map(self, function: Callable[..., Any], *items: Iterable[Any]) -> list[Any]:
@@ -108,7 +109,7 @@ def split(batch: Batch, count: int) -> list[Batch]:
     size = batch_size(batch)
     count = min(count, size)
     cuts = [size * i // count for i in range(count + 1)]
-    return [{name: a[i:j] for name, a in batch.items()} for i, j in zip(cuts, cuts[1:], strict=False)]
+    return [{name: a[i:j] for name, a in batch.items()} for i, j in itertools.pairwise(cuts)]
 
 
 # -------------------------------------------------------------------------------------------------- data parallel
@@ -150,7 +151,7 @@ class DataParallel:
             found = []
             for part, shards in enumerate(parts):
                 if i < len(shards):
-                    replica.set_generator(np.random.default_rng([*key, part, i]))
+                    replica.set_generator(generator(*key, part, i))
                     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the trainer looks itself
                         loss, metrics = objective(replica, shards[i], counts)
                         loss.backward()
