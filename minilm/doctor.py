@@ -111,10 +111,12 @@ def cupy() -> dict[str, Any]:
     return {**found, "device": f"{device} (CuPy {module.__version__})"}
 
 
-def cores() -> dict[str, float | int | None]:
-    """Logical and physical cores, those that this process may use, and a container's limit in cores."""
+def cores() -> dict[str, int | None]:
+    """Logical and physical cores, those that this process may use, and how many a training takes by itself."""
+    from minilm.training.parallel import available_cores
+
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"logical": os.cpu_count(), "physical": _physical_cores(), "usable": usable, "limit": _container_cores()}
+    return {"logical": os.cpu_count(), "physical": _physical_cores(), "usable": usable, "training": available_cores()}
 
 
 def _physical_cores() -> int | None:
@@ -126,14 +128,6 @@ def _physical_cores() -> int | None:
         ran = subprocess.run(["sysctl", "-n", "hw.physicalcpu"], capture_output=True, text=True, check=False)
         return int(ran.stdout) if ran.stdout.strip().isdigit() else None
     return None
-
-
-def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
-    """Linux control groups write "quota period" in microseconds, or "max period" for no limit."""
-    if not limit.is_file():
-        return None
-    quota, _, period = limit.read_text().strip().partition(" ")
-    return None if quota == "max" else int(quota) / int(period or 100_000)
 
 
 def memory() -> int | None:
@@ -204,20 +198,18 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
 
 def _machine_advice(found: dict[str, Any]) -> list[str]:
     said = []
-    cores = found["cores"]
-    usable = min(cores["usable"] or 1, cores["limit"] or float("inf"))
-    if usable < 2:
+    cores, threads = found["cores"]["training"], found["blas"]["threads"] or 1
+    if cores < 2:
         said.append(
             tr("one core only: a training uses as many as there are, so it takes about twice as long as on two")
         )
-    if cores["limit"] and found["blas"]["threads"] and found["blas"]["threads"] > cores["limit"]:
+    if threads > 2 * cores:
         said.append(
             tr(
-                "the BLAS starts {threads} threads and the container allows {limit:g} cores: set "
-                "OPENBLAS_NUM_THREADS={few}",
-                threads=found["blas"]["threads"],
-                limit=cores["limit"],
-                few=max(1, int(cores["limit"])),
+                "the BLAS starts {threads} threads and this process has {cores} cores: "
+                "set OPENBLAS_NUM_THREADS={cores}",
+                threads=threads,
+                cores=cores,
             )
         )
     if found["memory"] is not None and found["memory"] < 2 * 2**30:

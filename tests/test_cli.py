@@ -112,6 +112,11 @@ class TestErrors:
         for word in words:
             assert word in ran.stderr
 
+    def test_one_of_ours_may_name_its_status(self):
+        body = "import minilm.errors as e; error = e.TrainingError('stopped'); error.exit_status = 130; raise error"
+        ran = run("planted", program=planted(body))
+        assert (ran.returncode, ran.stderr) == (130, "minilm: stopped\n")
+
     def test_debug_shows_where(self):
         ran = run(
             "planted", program=planted("import minilm.errors; raise minilm.errors.DataError('x')"), MINILM_DEBUG="1"

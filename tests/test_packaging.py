@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -150,6 +151,13 @@ class TestProject:
             here = Path(sys.executable).parent / Path(program).name
             command = [here, *[word for word in words if not word.startswith("--")], "--help"]
             assert subprocess.run(command, capture_output=True, check=False).returncode == 0, command
+
+    def test_the_reading_map_names_files_that_are_there(self):
+        named = re.findall(
+            r"`((?:minilm|tests)/[\w/.]+)`", (ROOT / "lessons" / "README.md").read_text(encoding="utf-8")
+        )
+        assert len(named) > 20
+        assert [path for path in named if not (ROOT / path).exists()] == []
 
     @pytest.mark.parametrize("target", ["tour", "test", "thorough", "lint", "bench", "messages", "help"])
     def test_make_knows_its_targets(self, target, tmp_path):

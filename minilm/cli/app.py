@@ -73,7 +73,8 @@ def one_sentence() -> Iterator[None]:
         if os.environ.get("MINILM_DEBUG"):
             traceback.print_exc()
         typer.echo(f"minilm: {sentence}", err=True)
-        raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
+        status = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_status", 1)
+        raise typer.Exit(status) from None
 
 
 def explain(error: BaseException) -> str | None:
