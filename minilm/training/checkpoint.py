@@ -116,7 +116,7 @@ def _to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _sealed(state: dict[str, Any]) -> bytes:
     """The state as JSON, with the hash of itself, so that a changed digit in it is seen too."""
     text = json.dumps({**state, "checksum": _checksum(state)}, indent=1, sort_keys=True, allow_nan=False)
-    return (text + "\n").encode()
+    return text.encode()
 
 
 def _checksum(state: dict[str, Any]) -> str:
