@@ -170,7 +170,9 @@ def _read(folder: Path) -> Checkpoint:
     expected = {*files, STATE}
     for path in sorted(folder.iterdir()):
         if path.name not in expected:
-            raise CheckpointError(tr("checkpoint {folder}: {name} does not belong there", folder=folder, name=path.name))
+            raise CheckpointError(
+                tr("checkpoint {folder}: {name} does not belong there", folder=folder, name=path.name)
+            )
     arrays = {name: _read_arrays(folder / name, files[name]) for name in (WEIGHTS, OPTIMIZER)}
     return Checkpoint(folder, state["step"], arrays[WEIGHTS], arrays[OPTIMIZER], state)
 

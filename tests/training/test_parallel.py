@@ -33,7 +33,9 @@ def whole_batch():
     return loss.item(), np.concatenate([p.grad.data.ravel() for p in matrices_first])
 
 
-@pytest.mark.parametrize(("threads", "accumulation"), [(1, 1), (2, 1), (3, 1), (1, 2), (1, 6), (2, 3), (4, 2), (5, 4), (9, 1)])
+@pytest.mark.parametrize(
+    ("threads", "accumulation"), [(1, 1), (2, 1), (3, 1), (1, 2), (1, 6), (2, 3), (4, 2), (5, 4), (9, 1)]
+)
 def test_parts_and_shards_add_up_to_the_whole_batch(threads, accumulation):
     loss, flat = gradients(threads, accumulation)
     wanted_loss, wanted = whole_batch()
