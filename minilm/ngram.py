@@ -79,7 +79,7 @@ class KneserNey:
         p = np.full(len(ids), 1.0 / V)
         number = np.zeros(len(ids), np.int64)
         known = np.ones(len(ids), bool)  # whether the context occurs in the text that was counted
-        for m, level in enumerate(self._orders):
+        for m, level in enumerate(self._orders[: len(ids)]):
             if m:
                 number[m:], found = _find(level.contexts, number[m:] * V + ids[: len(ids) - m])
                 known[m:] &= found
