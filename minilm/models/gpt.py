@@ -72,10 +72,11 @@ class GPTConfig:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """The configuration of `to_dict`; ConfigError for a setting that is missing or that no GPT has."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = ", ".join(sorted(set(settings) - known))
-        if unknown:
-            raise ConfigError(tr("a GPT has no setting {names}; it has {known}", names=unknown, known=", ".join(sorted(known))))
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ConfigError(
+                tr("a GPT has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
+            )
         if "vocab_size" not in settings:
             raise ConfigError(tr("a GPT's settings need vocab_size, the number of its tokenizer's tokens"))
         return cls(**settings)
@@ -153,7 +154,7 @@ class GPT(Module):
 
     def logits(self, hidden: Any) -> Any:
         """Hidden states (…, D) to logits (…, V)."""
-        return F.linear(hidden, self._head().T)
+        return F.linear(hidden, F.transpose(self._head()))
 
     def loss(
         self, ids: Any, targets: Any, reduction: str = "mean", ignore_index: int = -100, attention_mask: Any = None
@@ -174,21 +175,28 @@ class GPT(Module):
 
     def _head(self) -> Any:
         """The head's weights (V, D)."""
-        return self.head.weight.T if self.head else self.token_embedding.weight
+        return F.transpose(self.head.weight) if self.head else self.token_embedding.weight
 
     def _checked_ids(self, ids: Any, past: int) -> Any:
         """ids as an integer array (B, T) that fits the context and the vocabulary, else an error."""
         ids = asarray(value(ids))
         if ids.ndim != 2 or not ids.size:
             raise ShapeError(
-                tr("ids: got shape {got}, wanted (B, T) with B and T at least 1; ids[None] makes one row of a list", got=ids.shape)
+                tr(
+                    "ids: got shape {got}, wanted (B, T), both at least 1; ids[None] makes a batch of one row",
+                    got=ids.shape,
+                )
             )
         if ids.dtype.kind not in "iu":
             raise DTypeError(tr("ids: got {got}, wanted integers, the token ids that a tokenizer gives", got=ids.dtype))
         total = past + ids.shape[1]
         if total > self.config.context:
             raise ShapeError(
-                tr("ids: {got} positions are longer than the model's context of {limit}", got=total, limit=self.config.context)
+                tr(
+                    "ids: {got} positions are longer than the model's context of {limit}",
+                    got=total,
+                    limit=self.config.context,
+                )
             )
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= self.config.vocab_size:
@@ -208,7 +216,11 @@ def _checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
     mask = asarray(value(mask))
     if mask.shape != wanted:
         raise ShapeError(
-            tr("attention_mask: got shape {got}, wanted {wanted}: one entry for each position", got=mask.shape, wanted=wanted)
+            tr(
+                "attention_mask: got shape {got}, wanted {wanted}: one entry for each position",
+                got=mask.shape,
+                wanted=wanted,
+            )
         )
     if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and bool(((mask != 0) & (mask != 1)).any())):
         raise DTypeError(tr("attention_mask: wanted booleans or integers 0 and 1, 1 where a token is real"))

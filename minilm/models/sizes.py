@@ -49,5 +49,5 @@ def parameters_by_part(config: GPTConfig) -> dict[str, int]:
 
 
 def count_parameters(config: GPTConfig) -> int:
-    """(V + context) D + L (12D² + 13D) [+ 2D with a final norm] [+ V D untied], for F = 4D; a tied head adds nothing."""
+    """(V + context) D + L (12D² + 13D) [+ 2D for a final norm] [+ V D for an untied head], for F = 4D."""
     return sum(parameters_by_part(config).values())

@@ -43,13 +43,14 @@ class MultiHeadAttention(Module):
         B, T, _ = x.shape
         S = T + (cache.length if cache else 0)
         qkv = self.qkv(x)  # (B, T, 3D)
-        keep = self.dropout.keep(B, self.heads, T, S)  # (B, H, T, S), or None
+        keep, scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
+        how = {"mask": mask, "causal": self.causal, "keep": keep, "keep_scale": scale}
         if cache is None:
-            y = F.self_attention(qkv, self.heads, mask=mask, causal=self.causal, keep=keep)  # (B, T, D)
+            y = F.self_attention(qkv, self.heads, **how)  # (B, T, D)
         else:
             query, key, val = split_heads(qkv, self.heads)  # each (B, H, T, K)
             key, val = cache.append(key, val)  # each (B, H, S, K)
-            y = merge_heads(F.attention(query, key, val, mask=mask, causal=self.causal, keep=keep))  # (B, T, D)
+            y = merge_heads(F.attention(query, key, val, **how))  # (B, T, D)
         return self.out(y)
 
 
@@ -58,7 +59,7 @@ def check_heads(width: int, heads: int) -> None:
     if heads < 1 or width % heads:
         raise ConfigError(
             tr(
-                "heads is {heads}, width is {width}: each head takes width / heads features, so heads must divide width",
+                "heads is {heads}, width is {width}: heads must divide width, since each takes width / heads features",
                 heads=heads,
                 width=width,
             )
@@ -123,7 +124,7 @@ class LayerCache:
         keys, values = self.cache.keys[self.index], self.cache.values[self.index]
         B, H, T, K = key.shape
         start, end = self.length, self.length + T
-        if (B, H, K) != (keys.shape[0], keys.shape[1], keys.shape[3]) or end > self.cache.capacity:
+        if (keys.shape[0], keys.shape[1], keys.shape[3]) != (B, H, K) or end > self.cache.capacity:
             raise ShapeError(
                 tr(
                     "cache: {got} more positions (B, H, T, K) do not fit one of shape {wanted} that holds {held}",

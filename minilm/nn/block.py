@@ -11,7 +11,7 @@ from minilm.nn.init import STD
 from minilm.nn.layers import MLP, Dropout, LayerNorm, RMSNorm
 from minilm.nn.module import Module
 
-NORMS = {"layer": LayerNorm, "rms": RMSNorm}
+NORMS: dict[str, Any] = {"layer": LayerNorm, "rms": RMSNorm}
 NORM_PLACES = ("pre", "post")
 
 

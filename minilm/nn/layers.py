@@ -5,21 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from minilm import backend
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor, shape
-from minilm.errors import ConfigError, ShapeError
+from minilm.autograd.tensor import Tensor
+from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.nn.init import STD, normal, ones, zeros
 from minilm.nn.module import Module, Parameter
-
-
-def _check_width(layer: str, x: Any, width: int) -> None:
-    """ShapeError unless the last axis of `x` has this width."""
-    if not shape(x) or shape(x)[-1] != width:
-        raise ShapeError(
-            tr("{layer}: got shape {got}, wanted (…, {width}) as the weights have", layer=layer, got=shape(x), width=width)
-        )
 
 
 class Linear(Module):
@@ -30,7 +21,6 @@ class Linear(Module):
         self.bias = Parameter(zeros(outputs)) if bias else None
 
     def __call__(self, x: Any) -> Any:
-        _check_width("Linear", x, self.weight.shape[0])
         return F.linear(x, self.weight, self.bias)
 
 
@@ -53,19 +43,17 @@ class LayerNorm(Module):
         self.epsilon = epsilon
 
     def __call__(self, x: Any) -> Any:
-        _check_width("LayerNorm", x, self.weight.size)
         return F.layer_norm(x, self.weight, self.bias, self.epsilon)
 
 
 class RMSNorm(Module):
     """y = x / √(mean x² + ε) ⊙ w for each vector x (…, D) (Zhang & Sennrich 2019, eq. 4)."""
 
-    def __init__(self, width: int, epsilon: float = 1e-5):
+    def __init__(self, width: int, epsilon: float = 1e-6):
         self.weight = Parameter(ones(width))
         self.epsilon = epsilon
 
     def __call__(self, x: Any) -> Any:
-        _check_width("RMSNorm", x, self.weight.size)
         return F.rms_norm(x, self.weight, self.epsilon)
 
 
@@ -86,20 +74,19 @@ class Dropout(Module):
         """Whether anything is dropped now."""
         return self.training and self.p > 0
 
-    def rng(self) -> Any:
-        """The generator (ConfigError if there is none)."""
+    def __call__(self, x: Any) -> Any:
+        return F.dropout(x, self.p, self._rng()) if self.active else x
+
+    def mask(self, *of: int) -> tuple[Any, float]:
+        """What attention drops weights by: booleans of shape `of`, and the scale of those kept; (None, 1) if off."""
+        return F.dropout_mask(self.p, self._rng(), of) if self.active else (None, 1.0)
+
+    def _rng(self) -> Any:
         if self.generator is None:
             raise ConfigError(
-                tr("dropout has no random generator; call model.set_generator(np.random.default_rng(seed)) before training")
+                tr("dropout has no random generator: call model.set_generator(np.random.default_rng(seed)) first")
             )
         return self.generator
-
-    def __call__(self, x: Any) -> Any:
-        return F.dropout(x, self.p, self.rng(), training=True) if self.active else x
-
-    def keep(self, *of: int) -> Any:
-        """A boolean array of shape `of`, True with probability 1 − p, for attention to drop weights by; None if off."""
-        return backend.bernoulli(self.rng(), 1 - self.p, of) if self.active else None
 
 
 ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {

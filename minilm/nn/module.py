@@ -1,12 +1,12 @@
 """Module: a thing with parameters. No registration: the parameters are found by walking the attributes.
 
-    class Line(Module):
-        def __init__(self, rng):
-            self.slope = Parameter(rng.standard_normal((1, 1)))
-            self.offset = Parameter(np.zeros(1))
+class Line(Module):
+    def __init__(self, rng):
+        self.slope = Parameter(rng.standard_normal((1, 1)))
+        self.offset = Parameter(np.zeros(1))
 
-        def __call__(self, x):
-            return x @ self.slope + self.offset
+    def __call__(self, x):
+        return x @ self.slope + self.offset
 """
 
 import copy
@@ -38,9 +38,6 @@ class Module:
     """
 
     training = True  # what dropout asks
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(tr("{name} has no __call__ method; define what it computes", name=type(self).__name__))
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
         """(attribute, Parameter or Module), in the order of assignment; a list's items are `blocks.0`, `blocks.1`, …"""
@@ -124,7 +121,7 @@ class Module:
         the sentence lists every name that is missing, unexpected or of another shape.
         """
         parameters = dict(self.named_parameters())
-        arrays = {name: np.asarray(value.numpy() if isinstance(value, Tensor) else value) for name, value in state.items()}
+        arrays = {name: a.numpy() if isinstance(a, Tensor) else np.asarray(a) for name, a in state.items()}
         faults = _misfits(parameters, arrays)
         if faults:
             raise CheckpointError(tr("these weights do not fit {name}: ", name=type(self).__name__) + "; ".join(faults))
@@ -160,7 +157,7 @@ def _misfits(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarra
 
 
 def _replicate(value: Any, made: dict[int, Any]) -> Any:
-    """A copy of Modules, lists and Parameters, but not of the Parameters' arrays; `made` keeps what is shared shared."""
+    """A copy of Modules, lists and Parameters, but not of arrays; `made` keeps shared what is shared."""
     if id(value) in made:
         return made[id(value)]
     if isinstance(value, Parameter):
@@ -171,10 +168,10 @@ def _replicate(value: Any, made: dict[int, Any]) -> Any:
         return type(value)([_replicate(v, made) for v in value]) if _holds_parts(value) else value
     if not isinstance(value, Module):
         return value
-    made[id(value)] = new = copy.copy(value)
+    made[id(value)] = twin = copy.copy(value)
     for name, part in vars(value).items():
-        setattr(new, name, _replicate(part, made))
-    return new
+        setattr(twin, name, _replicate(part, made))
+    return twin
 
 
 def _holds_parts(values: Any) -> bool:
@@ -182,7 +179,7 @@ def _holds_parts(values: Any) -> bool:
 
 
 def _tree(module: Module, indent: str) -> list[str]:
-    """A line for each part, indented beneath what it is part of; equal items of a list on one line with their number."""
+    """A line for each part, indented beneath what it is part of; equal neighbours in a list share one."""
     lines = []
     for path, group in groupby(module._parts(), key=lambda part: (part[0].split(".")[0], _kind(part[1]))):
         parts = list(group)
