@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor, value
-from minilm.backend import asarray, xp
+from minilm.autograd.tensor import Tensor, no_grad, value
+from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 from minilm.nn.attention import KVCache, check_heads
@@ -209,6 +209,22 @@ class GPT(Module):
                 )
             )
         return ids
+
+
+@no_grad()
+def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
+    """For each block, the weights with which position t reads position s: ids (B, T) -> L arrays (B, H, T, T).
+
+    For ids (T,) they are (H, T, T). Rows sum to 1; nothing is dropped.
+    """
+    found = []
+    with model.evaluating():
+        x = model.embed(np.atleast_2d(ids))  # (B, T, D)
+        for block in model.blocks:
+            weights = block.attention.weights(block.norm1(x) if block.norm_first else x)
+            found.append(to_numpy(value(weights)))
+            x = block(x)
+    return found if np.ndim(ids) == 2 else [weights[0] for weights in found]
 
 
 def _checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:

@@ -53,6 +53,12 @@ class MultiHeadAttention(Module):
             y = merge_heads(F.attention(query, key, val, **how))  # (B, T, D)
         return self.out(y)
 
+    def weights(self, x: Any, mask: Any = None) -> Any:
+        """p itself, (B, H, T, T): what attention returns if position s has for its value the s-th unit vector."""
+        query, key, _ = split_heads(self.qkv(x), self.heads)  # each (B, H, T, K)
+        units = xp.broadcast_to(xp.eye(x.shape[1], dtype=x.dtype), (*query.shape[:3], x.shape[1]))  # (B, H, T, T)
+        return F.attention(query, key, units, mask=mask, causal=self.causal)
+
 
 def check_heads(width: int, heads: int) -> None:
     """ConfigError unless `heads` divides `width`."""

@@ -9,6 +9,7 @@ class Line(Module):
         return x @ self.slope + self.offset
 """
 
+import contextlib
 import copy
 from collections.abc import Iterator, Mapping
 from itertools import groupby
@@ -94,6 +95,18 @@ class Module:
     def eval(self) -> Self:
         """Switch to evaluation (dropout passes everything on); returns the module itself."""
         return self.train(False)
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode for a `with` block, then back to the mode before it."""
+        modes = [(module, module.training) for _, module in self.named_modules()] if self.training else []
+        for module, _ in modes:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
     def set_generator(self, rng: Any) -> Self:
         """Let every dropout here draw from `rng`, a random Generator; returns the module itself."""
