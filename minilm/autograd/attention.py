@@ -7,7 +7,9 @@ import numpy as np
 
 from minilm.autograd import ops
 from minilm.autograd.fused import check_floats
-from minilm.autograd.ops import exp, matmul, reshape, swapaxes, transpose, where
+from minilm.autograd.ops import exp, where
+from minilm.autograd.products import matmul
+from minilm.autograd.shapes import reshape, swapaxes, transpose
 from minilm.autograd.tensor import shape
 from minilm.autograd.tensor import value as raw
 from minilm.backend import xp
@@ -61,7 +63,7 @@ def _scale_of(scale: float | None, query: Any) -> float:
     return 1 / math.sqrt(shape(query)[-1]) if scale is None else scale
 
 
-def _visible(mask: Any, causal: bool, last_two: tuple[int, int]) -> Any:
+def _visible(mask: Any, causal: bool, last_two: tuple[int, ...]) -> Any:
     """Booleans that broadcast to (B, H, T, S): where a query may read. None: everywhere."""
     mask = raw(mask)
     if not causal:
@@ -105,7 +107,7 @@ def _check_mask(op: str, mask: Any, keep: Any, scores: tuple[int, ...]) -> None:
     for name, a in (("mask", mask), ("keep", keep)):
         if a is None:
             continue
-        if getattr(a, "dtype", None) != bool:
+        if getattr(a, "dtype", np.dtype(object)).kind != "b":
             raise DTypeError(
                 tr(
                     "{op}: {name} must be a boolean array (True: may be read), not {got}",

@@ -4,7 +4,9 @@ from typing import Any
 
 from minilm.autograd import ops
 from minilm.autograd.fused import check_floats, check_indices, check_shape, log_softmax
-from minilm.autograd.ops import expand_dims, matmul, squeeze, swapaxes, take_along_axis, where
+from minilm.autograd.ops import where
+from minilm.autograd.products import matmul
+from minilm.autograd.shapes import expand_dims, squeeze, swapaxes, take_along_axis
 from minilm.autograd.tensor import shape
 from minilm.autograd.tensor import value as raw
 from minilm.backend import xp

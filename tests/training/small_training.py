@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import minilm.functional as F
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.training import NextToken, Run, TrainConfig, Trainer
 
 V, D, T = 11, 8, 6

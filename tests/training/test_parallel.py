@@ -7,7 +7,7 @@ import pytest
 from small_training import Batches, SmallModel
 from threadpoolctl import threadpool_info
 
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import ConfigError, DataError
 from minilm.training import AdamW, NextToken, parallel
 from minilm.training.parallel import DataParallel, Threads, available_cores, batch_size, split
