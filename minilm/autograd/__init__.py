@@ -8,11 +8,11 @@ from minilm.autograd import methods  # gives Tensor its operators
 from minilm.autograd.backward import grad
 from minilm.autograd.gradcheck import GradientError, gradcheck
 from minilm.autograd.guards import writable
-from minilm.autograd.operation import UpcastWarning, fused, primitive, unbroadcast
+from minilm.autograd.operation import UpcastWarning, primitive, unbroadcast
 from minilm.autograd.state import fast, is_recording, no_grad
 from minilm.autograd.tensor import Tensor, shape, value
 
 __all__ = [
-    "GradientError", "Tensor", "UpcastWarning", "fast", "fused", "grad", "gradcheck", "is_recording", "methods",
+    "GradientError", "Tensor", "UpcastWarning", "fast", "grad", "gradcheck", "is_recording", "methods",
     "no_grad", "primitive", "shape", "unbroadcast", "value", "writable",
 ]  # fmt: skip

@@ -15,7 +15,6 @@ from minilm.autograd import (
     Tensor,
     UpcastWarning,
     fast,
-    fused,
     grad,
     gradcheck,
     is_recording,
@@ -24,6 +23,7 @@ from minilm.autograd import (
     unbroadcast,
     writable,
 )
+from minilm.autograd.operation import fused
 from minilm.errors import DTypeError, GraphError, ShapeError
 
 
