@@ -72,7 +72,7 @@ class Batches:
         ids = rng.integers(0, V, (self.size, T))
         targets = (2 * ids + rng.integers(0, 2, ids.shape)) % V
         targets[rng.random(targets.shape) < 0.2] = -100
-        targets[0, 0] = 1
+        targets[0, 0] = 2 * ids[0, 0] % V
         return {"ids": ids, "targets": targets}
 
 
