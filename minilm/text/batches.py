@@ -84,9 +84,9 @@ class TokenBatches:
     def at(self, step: int) -> Batch:
         """The batch of a step ≥ 0, a pure function of (seed, step).
 
-        Epoch e cuts the text, from a random offset, into windows that do not overlap, in a random order. All epochs
-        have the same number of windows, and the offset is drawn from all that leave room for them. Batch
-        `step` takes windows step · B … step · B + B − 1 of that endless row, across the end of an epoch too.
+        Epoch e cuts the text, from a random offset, into windows that do not overlap, and puts them in a random order.
+        All epochs have the same number of windows; the offset is drawn from all that leave room for them. Batch `step`
+        takes windows step · B … step · B + B − 1 of that endless row, across the end of an epoch too.
         """
         if not isinstance(step, (int, np.integer)) or step < 0:
             raise ConfigError(tr("step must be an integer of at least 0, not {got}", got=step))
