@@ -1,3 +1,60 @@
-"""minilm: how language models are pretrained, every part built from scratch in NumPy."""
+"""minilm: how language models are pretrained, every part built from scratch in NumPy.
+
+    import minilm as ml
+
+    ml.Tensor  ml.grad  ml.no_grad  ml.gradcheck  ml.fast     floor 1: arrays that remember how they were made
+    ml.backend  ml.functional                                 NumPy or CuPy; every operation with its gradient
+    ml.nn  ml.text                                            floor 2: layers; tokenizers, corpora, batches
+    ml.models                                                 floor 3: the networks
+    ml.training  ml.optim  ml.generate                        floor 4: the loop, the optimizers, sampling
+
+A name is loaded when it is first used, so `import minilm` is quick and imports nothing.
+
+The axes of every shape comment, such as `# (B, H, T, S)`, in the whole source:
+
+    B  batch                            K  head width, D/H
+    T  time: the target's length        F  hidden width of the MLP
+    S  the source's length              V  vocabulary
+    D  model width                      L  layers
+    H  heads
+"""
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+# public name -> its module, or module:attribute
+_HOME = {
+    "Tensor": "minilm.autograd.tensor:Tensor",
+    "backend": "minilm.backend",
+    "fast": "minilm.autograd.tensor:fast",
+    "functional": "minilm.functional",
+    "generate": "minilm.generation:generate",
+    "grad": "minilm.autograd.tensor:grad",
+    "gradcheck": "minilm.autograd.gradcheck:gradcheck",
+    "models": "minilm.models",
+    "nn": "minilm.nn",
+    "no_grad": "minilm.autograd.tensor:no_grad",
+    "optim": "minilm.training.optim",
+    "text": "minilm.text",
+    "training": "minilm.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, fetched from its home when first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'minilm' has no attribute {name!r}")
+    module, _, attribute = _HOME[name].partition(":")
+    if module.startswith("minilm.autograd"):
+        importlib.import_module("minilm.functional")  # gives Tensor its operators
+    value = importlib.import_module(module)
+    if attribute:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,63 @@
+# Every target makes its own virtual environment in .venv when there is none: `make tour` and `make test` need no set-up.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCALE  := minilm/locale
+BABEL   := $(BIN)/pybabel --quiet
+# One BLAS thread for each process: the tests run in JOBS processes.
+ONE     := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help tour test thorough bench lint format messages clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Another Python: make test PYTHON=python3.12. Another environment: VENV=folder."
+
+tour: $(VENV)/core.stamp ## train a small GPT on real text, compare it with n-grams, read what it writes
+	$(BIN)/minilm tour
+
+test: $(VENV)/test.stamp ## the tests (minutes)
+	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random examples
+	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --thorough
+
+bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run
+	$(ONE) $(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+
+lint: $(VENV)/test.stamp ## ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp ## let ruff repair and format the source
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+messages: $(VENV)/test.stamp ## gather the sentences to translate; keep, sort and compile the translations
+	@mkdir -p build
+	$(BABEL) extract --no-default-keywords -k tr -k ntr:1,2 --no-location --sort-output -o build/minilm.pot minilm
+	$(BABEL) update -D minilm -d $(LOCALE) -l es -i build/minilm.pot \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120
+	$(BIN)/pybabel compile -D minilm -d $(LOCALE) --statistics
+
+clean: ## remove the environment and what the tools left (runs and downloaded texts stay)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "minilm needs Python 3.11 or newer and $(PYTHON) is older or missing: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[test]'
+	@touch $(VENV)/core.stamp $@

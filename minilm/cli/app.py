@@ -1,0 +1,134 @@
+"""The roof: `minilm COMMAND …`. A command's module is imported when the command is called; an error is one sentence."""
+
+import contextlib
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import minilm
+from minilm.errors import MinilmError
+from minilm.i18n import tr
+
+# Boxes and colours on a terminal, plain lines in a file or a pipe.
+RICH: Literal["rich"] | None = "rich" if sys.stdout.isatty() else None
+
+
+def commands() -> dict[str, tuple[str, str]]:
+    """Name -> (where it is, what it does). Where: module:function, or module:app for one with commands of its own."""
+    return {
+        "tour": ("minilm.cli.tour:tour", tr("Train a small GPT on real text and set it beside n-grams.")),
+        "data": ("minilm.cli.data:app", tr("The texts to learn from: list them, look at one, fetch one.")),
+        "pretrain": ("minilm.cli.pretrain:app", tr("Train a language model from nothing on a text.")),
+        "generate": ("minilm.cli.generate:generate", tr("Let a trained model continue a text.")),
+        "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
+    }
+
+
+def load(name: str) -> Any:
+    """The command itself, its module imported now."""
+    target, help = commands()[name]
+    module, _, attribute = target.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        app = found
+        app.info.help, app.info.name, app.rich_markup_mode = help, name, RICH
+        return typer.main.get_group(app)
+    app = typer.Typer(add_completion=False, rich_markup_mode=RICH)
+    app.command(name, help=help)(found)
+    return typer.main.get_command(app)
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands from the table alone and imports the one that is called."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=help) for name, (_, help) in commands().items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and load(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        with one_sentence():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn the errors that people can mend into one sentence on stderr and an exit status: 1, or 130 for Ctrl-C."""
+    try:
+        yield
+    except (MinilmError, OSError, MemoryError, KeyboardInterrupt) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        if os.environ.get("MINILM_DEBUG"):
+            traceback.print_exc()
+        typer.echo(f"minilm: {sentence}", err=True)
+        status = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_status", 1)
+        raise typer.Exit(status) from None
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error; None for one that we do not foresee."""
+    match error:
+        case MinilmError():
+            return str(error)
+        case KeyboardInterrupt():
+            return tr("stopped by Ctrl-C")
+        case MemoryError():
+            return tr("the memory is full: take a smaller batch, context or model, or close other programs")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return tr("the disk is full{where}: free some space and run the same command again", where=_where(error))
+        case PermissionError() | OSError(errno=errno.EROFS):
+            return tr(
+                "may not write or read{where}: choose another folder or change its permissions", where=_where(error)
+            )
+        case FileNotFoundError(filename=str() as path):
+            return tr("there is no file or folder {path}: check its name", path=path)
+    return None
+
+
+def _where(error: OSError) -> str:
+    return f" ({error.filename})" if error.filename else ""
+
+
+def typer_app() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=RICH, pretty_exceptions_enable=False)
+
+    @app.callback(
+        invoke_without_command=True,
+        help=tr("How language models are pretrained, every part built from scratch in NumPy."),
+    )
+    def roof(
+        context: typer.Context,
+        version: bool = typer.Option(False, "--version", help=tr("Print the version and stop.")),
+    ) -> None:
+        if version:
+            typer.echo(f"minilm {minilm.__version__}")
+            raise typer.Exit
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return app
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a command line; the process's exit status (usage errors and `typer.Exit` leave by SystemExit)."""
+    try:
+        typer.main.get_command(typer_app()).main(args, prog_name="minilm")
+    except Exception:
+        traceback.print_exc()
+        report = tr("minilm: this is a fault of minilm: please report the lines above and what `minilm doctor` prints")
+        typer.echo(report, err=True)
+        return 1
+    return 0

@@ -1,0 +1,143 @@
+"""`minilm doctor`: facts that are true here, and advice for machines that this one is not."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from minilm import doctor
+from minilm.cli.doctor import lines
+
+WELL = {
+    "versions": {"python": "3.12.1", "torch": None},
+    "blas": {
+        "library": "openblas",
+        "version": "0.3.30",
+        "kernel": "SkylakeX",
+        "threads": 2,
+        "forced": None,
+        "simd": ["X86_V2", "X86_V3", "X86_V4"],
+    },
+    "matmul_gflops": 80.0,
+    "cupy": {"installed": False, "device": None, "problem": None},
+    "cores": {"logical": 4, "physical": 2, "usable": 4, "training": 2},
+    "memory": 8 * 2**30,
+    "language": "en",
+    "cache": {"path": "/home/ana/.cache/minilm", "writable": True},
+}
+
+
+def changed(part: str, value) -> dict:
+    """The facts of a machine where all is well but `part`, given as "blas.kernel"."""
+    facts = copy.deepcopy(WELL)
+    *path, last = part.split(".")
+    place = facts
+    for name in path:
+        place = place[name]
+    place[last] = value
+    return facts
+
+
+def run(*args: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "minilm", "doctor", *args]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=True)
+
+
+def test_nothing_to_say_of_a_good_machine():
+    assert doctor.advice(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("blas.kernel", "Haswell", ["AVX-512", "Haswell"]),
+        ("blas.kernel", "Zen", ["AVX-512", "Zen"]),
+        ("blas.kernel", "Nehalem", ["without AVX2", "Nehalem"]),
+        ("blas.forced", "Haswell", ["OPENBLAS_CORETYPE=Haswell", "unset"]),
+        ("blas.library", "blis", ["blis", "not OpenBLAS"]),
+        ("blas.library", None, ["not OpenBLAS"]),
+        ("matmul_gflops", None, ["crashes"]),
+        ("cores.training", 1, ["one core"]),
+        ("blas.threads", 8, ["8 threads", "2 cores", "OPENBLAS_NUM_THREADS=2"]),
+        ("memory", 2**30, ["2 GiB"]),
+        ("cupy.problem", "no driver", ["no device", "no driver"]),
+        ("cache.writable", False, ["/home/ana/.cache/minilm", "MINILM_CACHE"]),
+    ],
+)
+def test_says_what_is_slow_and_why(part, value, words):
+    said = " ".join(doctor.advice(changed(part, value)))
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("blas.library", "mkl"),
+        ("blas.library", "accelerate"),
+        ("blas.kernel", "Cooperlake"),
+        ("blas.kernel", "neoversen1"),
+        ("blas.kernel", None),
+        ("memory", None),
+        ("blas.threads", 4),
+        ("blas.threads", None),
+    ],
+)
+def test_says_nothing_of_what_is_no_loss(part, value):
+    assert doctor.advice(changed(part, value)) == []
+
+
+def test_avx2_kernels_are_the_best_of_a_processor_without_avx512():
+    facts = changed("blas.kernel", "Haswell")
+    facts["blas"]["simd"] = ["X86_V2", "X86_V3"]
+    assert doctor.advice(facts) == []
+
+
+def test_the_facts_are_this_machines():
+    facts = doctor.facts()
+    assert facts["versions"]["numpy"] == np.__version__
+    assert facts["versions"]["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    blas = [pool for pool in threadpoolctl.threadpool_info() if "numpy" in pool["filepath"]]
+    if blas:
+        assert facts["blas"]["library"] == blas[0]["internal_api"]
+        assert facts["blas"]["threads"] == blas[0]["num_threads"]
+    assert 1 <= facts["cores"]["training"] <= facts["cores"]["usable"] <= facts["cores"]["logical"]
+    assert 0.1 < facts["matmul_gflops"] < 1e5
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_a_folder_that_is_not_yet_there_is_writable_if_its_parent_is(tmp_path):
+    assert doctor.folder(tmp_path / "a" / "b") == {"path": str(tmp_path / "a" / "b"), "writable": True}
+    assert not (tmp_path / "a").exists()
+    assert doctor.folder(tmp_path / "file" / "b")["writable"]
+    (tmp_path / "file").write_text("")
+    assert not doctor.folder(tmp_path / "file" / "b")["writable"]
+
+
+def test_a_crash_of_the_product_is_reported_and_survived(monkeypatch):
+    monkeypatch.setattr(doctor, "_MEASURE", "import os; os.abort()")
+    assert doctor.matmul_gflops() is None
+
+
+def test_plain_lines_when_not_on_a_terminal():
+    ran = run()
+    names = [line.partition(":")[0] for line in ran.stdout.splitlines()]
+    assert {"python", "numpy", "minilm", "matrix products", "CuPy", "cores", "memory", "language"} <= set(names)
+    assert "\x1b" not in ran.stdout and "│" not in ran.stdout
+
+
+def test_json():
+    said = json.loads(run("--json", MINILM_LANG="es").stdout)
+    assert said["language"] == "es"
+    assert said.keys() == {*doctor.facts(), "advice"}
+
+
+def test_a_report_of_any_machine_reads_well():
+    for part, value in (("blas.kernel", None), ("memory", None), ("cores.physical", None)):
+        rows = dict(lines(changed(part, value)))
+        assert all(isinstance(text, str) and text and "None" not in text for text in rows.values())
