@@ -43,7 +43,7 @@ def attention(query, key, value, mask=None, causal=False, scale=None, keep=None,
     """
     _check_attention("attention", query, key, value, mask, keep)
     scores = matmul(query * _scale_of(scale, query), swapaxes(key))  # (B, H, T, S)
-    visible = _visible(mask, causal, shape(scores)[-2:])
+    visible = _visible(mask, causal, *shape(scores)[-2:])
     if visible is not None:
         scores = where(visible, scores, -math.inf)
     top = xp.max(raw(scores), axis=-1, keepdims=True)
@@ -220,7 +220,8 @@ def _(qkv, heads, mask, causal, scale, keep, keep_scale, *, save):
     q, k, v = _unpacked(qkv, heads, 3)
     how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale)
     y = np.empty((B, T, D), qkv.dtype)
-    saved = _attend(q, k, v, *_unpacked(y, heads, 1), how, save)
+    (out,) = _unpacked(y, heads, 1)
+    saved = _attend(q, k, v, out, how, save)
     return y, (qkv, y, heads, how, saved)
 
 
@@ -228,8 +229,8 @@ def _(qkv, heads, mask, causal, scale, keep, keep_scale, *, save):
 def _(g, residuals):
     qkv, y, heads, how, saved = residuals
     gqkv = np.empty(qkv.shape, qkv.dtype)
-    views = [*_unpacked(g, heads, 1), *_unpacked(qkv, heads, 3), *_unpacked(y, heads, 1)]
-    _attend_vjp(*views, how, saved, *_unpacked(gqkv, heads, 3))
+    (gy,), (out,) = _unpacked(g, heads, 1), _unpacked(y, heads, 1)
+    _attend_vjp(gy, *_unpacked(qkv, heads, 3), out, how, saved, *_unpacked(gqkv, heads, 3))
     return (gqkv,)
 
 
@@ -246,12 +247,11 @@ def _scale_of(scale: float | None, query: Any) -> float:
     return 1 / math.sqrt(shape(query)[-1]) if scale is None else scale
 
 
-def _visible(mask: Any, causal: bool, last_two: tuple[int, int]) -> Any:
+def _visible(mask: Any, causal: bool, T: int, S: int) -> Any:
     """Booleans that broadcast to (B, H, T, S): where a query may read. None: everywhere."""
     mask = raw(mask)
     if not causal:
         return mask
-    T, S = last_two
     past = xp.arange(S)[None, :] <= xp.arange(T)[:, None] + (S - T)  # (T, S)
     return past if mask is None else mask & past
 
@@ -292,7 +292,7 @@ def _check_mask(op: str, mask: Any, keep: Any, scores: tuple[int, ...]) -> None:
     for name, a in (("mask", mask), ("keep", keep)):
         if a is None:
             continue
-        if getattr(a, "dtype", None) != bool:
+        if getattr(getattr(a, "dtype", None), "kind", None) != "b":
             raise DTypeError(
                 tr(
                     "{op}: {name} must be a boolean array (True: may be read), not {got}",
