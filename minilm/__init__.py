@@ -47,6 +47,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'minilm' has no attribute {name!r}")
     module, _, attribute = _HOME[name].partition(":")
+    if module.startswith("minilm.autograd"):
+        importlib.import_module("minilm.functional")  # gives Tensor its operators
     value = importlib.import_module(module)
     if attribute:
         value = getattr(value, attribute)

@@ -68,7 +68,7 @@ def gradcheck(
 
 
 def _is_float(x: Any) -> bool:
-    return getattr(x, "dtype", None) is not None and x.dtype.kind == "f" and not isinstance(x, np.generic)
+    return getattr(x, "dtype", None) is not None and x.dtype.kind == "f"
 
 
 def _as_float64(x: Any) -> Any:
