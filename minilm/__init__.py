@@ -32,7 +32,7 @@ _HOME = {
     "functional": "minilm.functional",
     "generate": "minilm.generation:generate",
     "grad": "minilm.autograd:grad",
-    "gradcheck": "minilm.autograd.gradcheck:gradcheck",
+    "gradcheck": "minilm.autograd:gradcheck",
     "models": "minilm.models",
     "nn": "minilm.nn",
     "no_grad": "minilm.autograd:no_grad",

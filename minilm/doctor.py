@@ -1,7 +1,7 @@
 """What this machine has and what will be slow on it: the facts behind `minilm doctor`.
 
-    facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
-    advice(f)  sentences: what will be slow, why, what to do
+facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
+advice(f)  sentences: what will be slow, why, what to do
 """
 
 import importlib.metadata
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.i18n import language, tr
+from minilm.resources import cache_folder
 
 EXTRAS = ("matplotlib", "safetensors", "regex", "threadpoolctl", "typer", "rich", "torch")
 AVX512 = {"skylakex", "cooperlake", "sapphirerapids"}  # OpenBLAS's names for its kernels
@@ -55,8 +56,9 @@ def versions() -> dict[str, str | None]:
 
     import minilm
 
+    machine = f"{platform.python_implementation()}, {platform.system()} {platform.machine()}"
     found: dict[str, str | None] = {
-        "python": f"{platform.python_version()} ({platform.python_implementation()}, {platform.system()} {platform.machine()})",
+        "python": f"{platform.python_version()} ({machine})",
         "minilm": minilm.__version__,
         "numpy": numpy.__version__,
     }
@@ -69,7 +71,7 @@ def versions() -> dict[str, str | None]:
 
 
 def blas() -> dict[str, Any]:
-    """NumPy's BLAS: the library, its version, the kernels it chose for this processor, its threads, the processor's own."""
+    """NumPy's BLAS: the library, its version, its kernels and threads; the processor's instructions."""
     import numpy
     import threadpoolctl
 
@@ -109,10 +111,12 @@ def cupy() -> dict[str, Any]:
     return {**found, "device": f"{device} (CuPy {module.__version__})"}
 
 
-def cores() -> dict[str, float | int | None]:
-    """Logical and physical cores, those that this process may use, and a container's limit in cores."""
+def cores() -> dict[str, int | None]:
+    """Logical and physical cores, those that this process may use, and how many a training takes by itself."""
+    from minilm.training.parallel import available_cores
+
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"logical": os.cpu_count(), "physical": _physical_cores(), "usable": usable, "limit": _container_cores()}
+    return {"logical": os.cpu_count(), "physical": _physical_cores(), "usable": usable, "training": available_cores()}
 
 
 def _physical_cores() -> int | None:
@@ -126,14 +130,6 @@ def _physical_cores() -> int | None:
     return None
 
 
-def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
-    """Linux control groups write "quota period" in microseconds, or "max period" for no limit."""
-    if not limit.is_file():
-        return None
-    quota, _, period = limit.read_text().strip().partition(" ")
-    return None if quota == "max" else int(quota) / int(period or 100_000)
-
-
 def memory() -> int | None:
     """Bytes that this process can have: the machine's, or its container's limit where that is less."""
     try:
@@ -143,13 +139,6 @@ def memory() -> int | None:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
     return total if text == "max" else min(total, int(text))
-
-
-def cache_folder() -> Path:
-    """Where fetched texts are kept: `MINILM_CACHE`, else `minilm` in the user's cache folder."""
-    if named := os.environ.get("MINILM_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minilm"
 
 
 def folder(path: Path) -> dict[str, Any]:
@@ -184,8 +173,8 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
     if blas["library"] not in ("openblas", "mkl", "accelerate"):
         said.append(
             tr(
-                "the BLAS is {library}, not OpenBLAS, MKL or Accelerate: matrix products, most of the work, may be many "
-                "times slower; NumPy from its own wheel (pip install numpy) carries OpenBLAS",
+                "the BLAS is {library}, not OpenBLAS, MKL or Accelerate: matrix products, most of the work, may be "
+                "many times slower; NumPy from its own wheel (pip install numpy) carries OpenBLAS",
                 library=blas["library"] or "?",
             )
         )
@@ -209,18 +198,18 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
 
 def _machine_advice(found: dict[str, Any]) -> list[str]:
     said = []
-    cores = found["cores"]
-    usable = min(cores["usable"] or 1, cores["limit"] or float("inf"))
-    if usable < 2:
-        said.append(tr("one core only: a training uses as many as there are, so it takes about twice as long as on two"))
-    if cores["limit"] and found["blas"]["threads"] and found["blas"]["threads"] > cores["limit"]:
+    cores, threads = found["cores"]["training"], found["blas"]["threads"] or 1
+    if cores < 2:
+        said.append(
+            tr("one core only: a training uses as many as there are, so it takes about twice as long as on two")
+        )
+    if threads > 2 * cores:
         said.append(
             tr(
-                "the BLAS starts {threads} threads and the container allows {limit:g} cores: set "
-                "OPENBLAS_NUM_THREADS={few}",
-                threads=found["blas"]["threads"],
-                limit=cores["limit"],
-                few=max(1, int(cores["limit"])),
+                "the BLAS starts {threads} threads and this process has {cores} cores: "
+                "set OPENBLAS_NUM_THREADS={cores}",
+                threads=threads,
+                cores=cores,
             )
         )
     if found["memory"] is not None and found["memory"] < 2 * 2**30:

@@ -5,7 +5,9 @@ Each also is the built-in error that a Python user expects, so `except ValueErro
 
 
 class MinilmError(Exception):
-    """Any error of ours; the command line prints its sentence and exits with status 1."""
+    """Any error of ours; the command line prints its sentence and exits with its status."""
+
+    exit_status = 1
 
 
 class ShapeError(MinilmError, ValueError):

@@ -18,7 +18,9 @@ def run(*args: str, program: str = "", **environment: str) -> subprocess.Complet
     """`minilm args` in a process of its own, after the statements of `program` (which may plant a command)."""
     code = f"import sys\nfrom minilm.cli import app\n{program}\nsys.exit(app.main({list(args)!r}))"
     env = {**os.environ, **environment}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60, check=False
+    )
 
 
 def planted(body: str) -> str:
@@ -110,8 +112,15 @@ class TestErrors:
         for word in words:
             assert word in ran.stderr
 
+    def test_one_of_ours_may_name_its_status(self):
+        body = "import minilm.errors as e; error = e.TrainingError('stopped'); error.exit_status = 130; raise error"
+        ran = run("planted", program=planted(body))
+        assert (ran.returncode, ran.stderr) == (130, "minilm: stopped\n")
+
     def test_debug_shows_where(self):
-        ran = run("planted", program=planted("import minilm.errors; raise minilm.errors.DataError('x')"), MINILM_DEBUG="1")
+        ran = run(
+            "planted", program=planted("import minilm.errors; raise minilm.errors.DataError('x')"), MINILM_DEBUG="1"
+        )
         assert ran.returncode == 1
         assert "Traceback" in ran.stderr and ran.stderr.endswith("minilm: x\n")
 

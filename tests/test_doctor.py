@@ -25,7 +25,7 @@ WELL = {
     },
     "matmul_gflops": 80.0,
     "cupy": {"installed": False, "device": None, "problem": None},
-    "cores": {"logical": 4, "physical": 2, "usable": 4, "limit": None},
+    "cores": {"logical": 4, "physical": 2, "usable": 4, "training": 2},
     "memory": 8 * 2**30,
     "language": "en",
     "cache": {"path": "/home/ana/.cache/minilm", "writable": True},
@@ -62,8 +62,8 @@ def test_nothing_to_say_of_a_good_machine():
         ("blas.library", "blis", ["blis", "not OpenBLAS"]),
         ("blas.library", None, ["not OpenBLAS"]),
         ("matmul_gflops", None, ["crashes"]),
-        ("cores.usable", 1, ["one core"]),
-        ("cores.limit", 1.5, ["one core", "OPENBLAS_NUM_THREADS=1", "1.5"]),
+        ("cores.training", 1, ["one core"]),
+        ("blas.threads", 8, ["8 threads", "2 cores", "OPENBLAS_NUM_THREADS=2"]),
         ("memory", 2**30, ["2 GiB"]),
         ("cupy.problem", "no driver", ["no device", "no driver"]),
         ("cache.writable", False, ["/home/ana/.cache/minilm", "MINILM_CACHE"]),
@@ -84,7 +84,8 @@ def test_says_what_is_slow_and_why(part, value, words):
         ("blas.kernel", "neoversen1"),
         ("blas.kernel", None),
         ("memory", None),
-        ("cores.limit", 3.0),
+        ("blas.threads", 4),
+        ("blas.threads", None),
     ],
 )
 def test_says_nothing_of_what_is_no_loss(part, value):
@@ -105,16 +106,9 @@ def test_the_facts_are_this_machines():
     if blas:
         assert facts["blas"]["library"] == blas[0]["internal_api"]
         assert facts["blas"]["threads"] == blas[0]["num_threads"]
-    assert 1 <= facts["cores"]["usable"] <= facts["cores"]["logical"]
+    assert 1 <= facts["cores"]["training"] <= facts["cores"]["usable"] <= facts["cores"]["logical"]
     assert 0.1 < facts["matmul_gflops"] < 1e5
     assert json.loads(json.dumps(facts)) == facts
-
-
-def test_a_container_limits_the_cores(tmp_path):
-    for text, expected in (("max 100000\n", None), ("150000 100000\n", 1.5), ("50000 100000", 0.5)):
-        (tmp_path / "cpu.max").write_text(text)
-        assert doctor._container_cores(tmp_path / "cpu.max") == expected
-    assert doctor._container_cores(tmp_path / "nothing") is None
 
 
 def test_a_folder_that_is_not_yet_there_is_writable_if_its_parent_is(tmp_path):
@@ -144,7 +138,6 @@ def test_json():
 
 
 def test_a_report_of_any_machine_reads_well():
-    for part, value in (("blas.kernel", None), ("memory", None), ("cores.physical", None), ("cores.limit", 1.5)):
+    for part, value in (("blas.kernel", None), ("memory", None), ("cores.physical", None)):
         rows = dict(lines(changed(part, value)))
         assert all(isinstance(text, str) and text and "None" not in text for text in rows.values())
-    assert "1.5" in dict(lines(changed("cores.limit", 1.5)))["cores"]

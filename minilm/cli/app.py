@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,7 +16,8 @@ import minilm
 from minilm.errors import MinilmError
 from minilm.i18n import tr
 
-RICH = "rich" if sys.stdout.isatty() else None  # boxes and colours on a terminal, plain lines in a file or a pipe
+# Boxes and colours on a terminal, plain lines in a file or a pipe.
+RICH: Literal["rich"] | None = "rich" if sys.stdout.isatty() else None
 
 
 def commands() -> dict[str, tuple[str, str]]:
@@ -72,7 +73,8 @@ def one_sentence() -> Iterator[None]:
         if os.environ.get("MINILM_DEBUG"):
             traceback.print_exc()
         typer.echo(f"minilm: {sentence}", err=True)
-        raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
+        status = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_status", 1)
+        raise typer.Exit(status) from None
 
 
 def explain(error: BaseException) -> str | None:
@@ -87,7 +89,9 @@ def explain(error: BaseException) -> str | None:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return tr("the disk is full{where}: free some space and run the same command again", where=_where(error))
         case PermissionError() | OSError(errno=errno.EROFS):
-            return tr("may not write or read{where}: choose another folder or change its permissions", where=_where(error))
+            return tr(
+                "may not write or read{where}: choose another folder or change its permissions", where=_where(error)
+            )
         case FileNotFoundError(filename=str() as path):
             return tr("there is no file or folder {path}: check its name", path=path)
     return None

@@ -69,13 +69,13 @@ def _cupy(cupy: dict[str, Any]) -> str:
 
 
 def _cores(cores: dict[str, Any]) -> str:
-    said = tr(
-        "{physical} physical, {logical} logical, {usable} for this process",
+    return tr(
+        "{physical} physical, {logical} logical, {usable} for this process; a training takes {training}",
         physical=cores["physical"] or "?",
         logical=cores["logical"] or "?",
         usable=cores["usable"] or "?",
+        training=cores["training"],
     )
-    return said if cores["limit"] is None else said + tr(", limited to {limit:g} by the container", limit=cores["limit"])
 
 
 def _folder(folder: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minilm import backend
-from minilm.autograd.tensor import Tensor, writable
+from minilm.autograd import Tensor, writable
 from minilm.backend import xp
 from minilm.errors import CheckpointError, ConfigError, DTypeError, GraphError, TrainingError
 from minilm.i18n import tr

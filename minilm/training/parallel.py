@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minilm.autograd.tensor import Tensor, no_grad
+from minilm.autograd import Tensor, no_grad
 from minilm.backend import generator
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr

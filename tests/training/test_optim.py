@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import CheckpointError, ConfigError, DTypeError, GraphError, TrainingError
 from minilm.training import optim
 from minilm.training.optim import (

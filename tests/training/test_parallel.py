@@ -8,8 +8,9 @@ from small_training import Batches, SmallModel
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilm import backend
-from minilm.autograd.tensor import Tensor, is_recording
+from minilm.autograd import is_recording
 from minilm.errors import ConfigError, DataError
+from minilm.nn import Parameter
 from minilm.training import AdamW, NextToken, parallel
 from minilm.training.parallel import DataParallel, Threads, available_cores, batch_size, split
 
@@ -91,7 +92,7 @@ def test_a_parameter_without_gradient_counts_as_zeros():
     class Unused(SmallModel):
         def __init__(self):
             super().__init__()
-            self.tensors["spare"] = Tensor(np.ones((2, 2), np.float32), requires_grad=True)
+            self.spare = Parameter(np.ones((2, 2), np.float32))
 
     model = Unused()
     with Threads(2) as pool:

@@ -1,0 +1,73 @@
+"""`minilm generate`: a trained model continues a text, printed as it is made."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from minilm.errors import CheckpointError
+from minilm.i18n import tr
+
+if TYPE_CHECKING:
+    from minilm.models.gpt import GPT
+    from minilm.text.tokenizer import Tokenizer
+
+
+def generate(
+    source: Path = typer.Argument(help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"),
+    prompt: str = typer.Argument("", help=tr("The text to go on from.")),
+    tokens: int = typer.Option(200, min=0, help=tr("How many tokens to make.")),
+    temperature: float = typer.Option(1.0, help=tr("Below 1 more cautious, 0 always the most probable token.")),
+    top_k: int = typer.Option(None, help=tr("Choose among the k most probable tokens only.")),
+    top_p: float = typer.Option(None, help=tr("Choose among the most probable tokens that together reach p only.")),
+    seed: int = typer.Option(None, min=0, help=tr("Of the draws: the same seed makes the same text.")),
+    cache: bool = typer.Option(True, help=tr("Keep keys and values of what was read; the text is the same without.")),
+) -> None:
+    from minilm.generation import stream_text
+
+    model, tokenizer = load_trained(source)
+    pieces = stream_text(
+        model,
+        tokenizer,
+        prompt,
+        tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        cache=cache,
+        on_notice=lambda sentence: typer.echo(f"minilm: {sentence}", err=True),
+    )
+    typer.echo(prompt, nl=False)
+    for piece in pieces:
+        typer.echo(piece, nl=False)
+        sys.stdout.flush()
+    typer.echo("")
+
+
+def load_trained(path: Path) -> "tuple[GPT, Tokenizer]":
+    """The model and tokenizer of a run folder (its newest checkpoint) or of a checkpoint within one.
+
+    CheckpointError where there is none, a file is damaged, or weights, settings and vocabulary do not belong together.
+    """
+    from minilm.models.gpt import GPT, GPTConfig
+    from minilm.text.tokenizer import load_tokenizer
+    from minilm.training.run import CHECKPOINTS, Run
+
+    if not path.is_dir():
+        raise CheckpointError(tr("there is no run or checkpoint {path}: give a folder that a training made", path=path))
+    within = path.resolve().parent
+    checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
+    run = Run(within.parent if checkpoint else path)
+    tokenizer = load_tokenizer(run.tokenizer)
+    settings, fingerprint = run.config.get("model"), run.config.get("tokenizer")
+    if not isinstance(settings, dict):
+        raise CheckpointError(tr("{folder}: its config.json describes no model", folder=run.folder))
+    if fingerprint is not None and tokenizer.fingerprint != fingerprint:
+        raise CheckpointError(
+            tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
+        )
+    model = GPT(GPTConfig.from_dict(settings))
+    model.load_state_dict(run.load(checkpoint).weights)
+    return model.eval(), tokenizer

@@ -1,0 +1,243 @@
+"""GPT, the decoder-only Transformer language model, from token ids to logits and loss.
+
+    h₀ = E[ids] + P[0…T−1]        token and position embeddings
+    h_l = Block(h_{l−1})          l = 1 … L, causal: position t sees positions ≤ t
+    logits = N(h_L) Eᵀ            the head is tied to E; the final norm N is GPT-2's, GPT-1 has none
+
+norm="pre" is GPT-2 (Radford et al. 2019, section 2.3), norm="post" is GPT-1 (Radford et al. 2018, sections 3.1, 4.1).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from minilm import functional as F
+from minilm.autograd import Tensor, no_grad, value
+from minilm.backend import asarray, to_numpy, xp
+from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
+from minilm.i18n import tr
+from minilm.nn.attention import KVCache, check_heads
+from minilm.nn.block import NORM_PLACES, Block, check_choice
+from minilm.nn.init import STD, residual_std
+from minilm.nn.layers import ACTIVATIONS, Dropout, Embedding, LayerNorm, Linear
+from minilm.nn.module import Module
+
+INIT, DROPOUT = 0x696E6974, 0x64726F70  # purposes in the key of a generator: "init" and "drop" in ASCII
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """What fixes a GPT's shape; a ConfigError names the first setting that cannot be.
+
+    vocab_size V, context (the most positions it can read), width D, layers L, heads H (must divide D).
+    mlp_width: F, 4 D if None. norm: "pre" (GPT-2, with a final norm) or "post" (GPT-1, without).
+    activation: of the MLP, "gelu_tanh" in both. tied: the head is the token embedding. epsilon: of the norms.
+    dropout: of the embeddings' sum, the attention's weights and what attention and MLP add.
+    """
+
+    vocab_size: int
+    context: int = 256
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mlp_width: int | None = None
+    dropout: float = 0.0
+    norm: str = "pre"
+    activation: str = "gelu_tanh"
+    tied: bool = True
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.mlp_width is None:
+            object.__setattr__(self, "mlp_width", 4 * self.width if isinstance(self.width, int) else None)
+        for name in ("vocab_size", "context", "width", "layers", "heads", "mlp_width"):
+            got = getattr(self, name)
+            if not isinstance(got, int) or isinstance(got, bool) or got < 1:
+                raise ConfigError(tr("{name} is {got!r}; it must be a whole number of at least 1", name=name, got=got))
+        check_heads(self.width, self.heads)
+        check_choice("norm", self.norm, NORM_PLACES)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(tr("dropout is {got}; it must be at least 0 and below 1", got=self.dropout))
+        if not self.epsilon > 0:
+            raise ConfigError(tr("epsilon is {got}; it must be above 0", got=self.epsilon))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON has them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The configuration of `to_dict`; ConfigError for a setting that is missing or that no GPT has."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ConfigError(
+                tr("a GPT has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
+            )
+        if "vocab_size" not in settings:
+            raise ConfigError(tr("a GPT's settings need vocab_size, the number of its tokenizer's tokens"))
+        return cls(**settings)
+
+
+class GPT(Module):
+    """A GPT of the given shape, its weights a pure function of `seed`.
+
+    Weights begin as N(0, .02²), biases as 0. In GPT-2 the position embeddings have σ = .01 and the projections that
+    write into the residual stream σ = .02/√(2L).
+    """
+
+    def __init__(self, config: GPTConfig, seed: int = 0):
+        self.config = c = config
+        rng = np.random.default_rng([seed, INIT])
+        gpt2 = c.norm == "pre"
+        self.token_embedding = Embedding(c.vocab_size, c.width, rng)
+        self.position_embedding = Embedding(c.context, c.width, rng, std=0.01 if gpt2 else STD)
+        self.dropout = Dropout(c.dropout)
+        self.blocks = [
+            Block(
+                c.width,
+                c.heads,
+                rng,
+                mlp_width=c.mlp_width,
+                norm=c.norm,
+                epsilon=c.epsilon,
+                activation=c.activation,
+                dropout=c.dropout,
+                residual_std=residual_std(c.layers) if gpt2 else STD,
+            )
+            for _ in range(c.layers)
+        ]
+        self.final_norm = LayerNorm(c.width, c.epsilon) if gpt2 else None
+        self.head = None if c.tied else Linear(c.width, c.vocab_size, rng, bias=False)
+        self.set_generator(np.random.default_rng([seed, DROPOUT]))
+
+    def __call__(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
+        """Logits (B, T, V): softmax(logits[b, t]) is the distribution of the token after ids[b, :t + 1].
+
+        ids: integers (B, T), T at most the context. attention_mask: (B, T), bool or 0/1, False where ids are padding,
+        on either side; padding is seen by no one, and positions count only what is not padding.
+        cache: from `new_cache`; ids are then what follows the positions that it holds, and attention_mask (B, S)
+        covers those too. Errors: ShapeError, DTypeError, DataError (an id outside the vocabulary).
+        """
+        return self.logits(self.hidden(ids, attention_mask, cache))  # (B, T, V)
+
+    def hidden(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
+        """The last hidden states (B, T, D), before the head; arguments as for a call."""
+        return self.transform(self.embed(ids, attention_mask, cache), attention_mask, cache)
+
+    def embed(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
+        """h₀ = E[ids] + P[positions], (B, T, D)."""
+        past = cache.length if cache else 0
+        ids = self._checked_ids(ids, past)
+        B, T = ids.shape
+        positions = xp.arange(past, past + T)  # (T,)
+        if attention_mask is not None:
+            real = _checked_mask(attention_mask, (B, past + T))
+            positions = xp.maximum(xp.cumsum(real, axis=1) - 1, 0)[:, past:]  # (B, T)
+        return self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
+
+    def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
+        """From embeddings h₀ to the last hidden states, both (B, T, D)."""
+        B, T, _ = x.shape
+        mask = None
+        if attention_mask is not None:
+            real = _checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
+            mask = real[:, None, None, :]  # (B, 1, 1, S)
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask, cache.layer(i) if cache else None)  # (B, T, D)
+        if cache:
+            cache.advance(T)
+        return self.final_norm(x) if self.final_norm else x
+
+    def logits(self, hidden: Any) -> Any:
+        """Hidden states (…, D) to logits (…, V)."""
+        return F.linear(hidden, F.transpose(self._head()))
+
+    def loss(
+        self, ids: Any, targets: Any, reduction: str = "mean", ignore_index: int = -100, attention_mask: Any = None
+    ) -> Tensor:
+        """−Σ log p(targets[b, t] | ids[b, :t + 1]) in nats, over the targets that are not ignore_index; or their mean.
+
+        ids, targets: integers (B, T), targets[b, t] being the token after ids[b, t]. The (B, T, V) logits are never
+        held as a whole.
+        """
+        hidden = self.hidden(ids, attention_mask)  # (B, T, D)
+        return F.linear_cross_entropy(hidden, self._head(), targets, ignore_index=ignore_index, reduction=reduction)
+
+    def new_cache(self, batch: int = 1) -> KVCache:
+        """An empty cache for `batch` sequences of up to `context` positions."""
+        c = self.config
+        dtype = self.token_embedding.weight.dtype
+        return KVCache(c.layers, batch, c.heads, c.context, c.width // c.heads, dtype)
+
+    def _head(self) -> Any:
+        """The head's weights (V, D)."""
+        return F.transpose(self.head.weight) if self.head else self.token_embedding.weight
+
+    def _checked_ids(self, ids: Any, past: int) -> Any:
+        """ids as an integer array (B, T) that fits the context and the vocabulary, else an error."""
+        ids = asarray(value(ids))
+        if ids.ndim != 2 or not ids.size:
+            raise ShapeError(
+                tr(
+                    "ids: got shape {got}, wanted (B, T), both at least 1; ids[None] makes a batch of one row",
+                    got=ids.shape,
+                )
+            )
+        if ids.dtype.kind not in "iu":
+            raise DTypeError(tr("ids: got {got}, wanted integers, the token ids that a tokenizer gives", got=ids.dtype))
+        total = past + ids.shape[1]
+        if total > self.config.context:
+            raise ShapeError(
+                tr(
+                    "ids: {got} positions are longer than the model's context of {limit}",
+                    got=total,
+                    limit=self.config.context,
+                )
+            )
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= self.config.vocab_size:
+            raise DataError(
+                tr(
+                    "ids: got id {got}, but the model's vocabulary has ids 0 to {last}; use the tokenizer that it was "
+                    "trained with",
+                    got=low if low < 0 else high,
+                    last=self.config.vocab_size - 1,
+                )
+            )
+        return ids
+
+
+@no_grad()
+def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
+    """For each block, the weights with which position t reads position s: ids (B, T) -> L arrays (B, H, T, T).
+
+    For ids (T,) they are (H, T, T). Rows sum to 1; nothing is dropped.
+    """
+    found = []
+    with model.evaluating():
+        x = model.embed(np.atleast_2d(ids))  # (B, T, D)
+        for block in model.blocks:
+            weights = block.attention.weights(block.norm1(x) if block.norm_first else x)
+            found.append(to_numpy(value(weights)))
+            x = block(x)
+    return found if np.ndim(ids) == 2 else [weights[0] for weights in found]
+
+
+def _checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
+    """The attention mask as booleans (B, S), else an error."""
+    mask = asarray(value(mask))
+    if mask.shape != wanted:
+        raise ShapeError(
+            tr(
+                "attention_mask: got shape {got}, wanted {wanted}: one entry for each position",
+                got=mask.shape,
+                wanted=wanted,
+            )
+        )
+    if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and bool(((mask != 0) & (mask != 1)).any())):
+        raise DTypeError(tr("attention_mask: wanted booleans or integers 0 and 1, 1 where a token is real"))
+    return mask.astype(bool)

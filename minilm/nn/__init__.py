@@ -1,0 +1,20 @@
+"""Layers: modules with parameters, from a linear map to a Transformer block."""
+
+from minilm.nn.attention import KVCache, MultiHeadAttention
+from minilm.nn.block import Block
+from minilm.nn.layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from minilm.nn.module import Module, Parameter
+
+__all__ = [
+    "MLP",
+    "Block",
+    "Dropout",
+    "Embedding",
+    "KVCache",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "MultiHeadAttention",
+    "Parameter",
+    "RMSNorm",
+]

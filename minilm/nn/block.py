@@ -1,0 +1,63 @@
+"""One Transformer block: attention mixes positions, an MLP works on each; both add to what flows past them."""
+
+from typing import Any
+
+import numpy as np
+
+from minilm.errors import ConfigError
+from minilm.i18n import tr
+from minilm.nn.attention import LayerCache, MultiHeadAttention
+from minilm.nn.init import STD
+from minilm.nn.layers import MLP, Dropout, LayerNorm, RMSNorm
+from minilm.nn.module import Module
+
+NORMS: dict[str, Any] = {"layer": LayerNorm, "rms": RMSNorm}
+NORM_PLACES = ("pre", "post")
+
+
+def check_choice(name: str, got: Any, known: Any) -> None:
+    """ConfigError, with the choices there are, unless `got` is one of them."""
+    if got not in known:
+        raise ConfigError(
+            tr("{name} is {got!r}; it must be one of {known}", name=name, got=got, known=", ".join(map(repr, known)))
+        )
+
+
+class Block(Module):
+    """norm="pre":  x ← x + A(N₁(x)),  y = x + M(N₂(x))   (GPT-2: Radford et al. 2019, section 2.3)
+    norm="post": x ← N₁(x + A(x)),  y = N₂(x + M(x))   (GPT-1 and BERT, as in Vaswani et al. 2017, section 3.1)
+
+    A: multi-head attention; M: MLP; N: a norm of norm_kind "layer" or "rms"; dropout falls on the attention's weights
+    and on what A and M add. x, y: (B, T, D). mask: as in MultiHeadAttention.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        rng: np.random.Generator,
+        mlp_width: int | None = None,
+        norm: str = "pre",
+        norm_kind: str = "layer",
+        epsilon: float = 1e-5,
+        activation: str = "gelu_tanh",
+        causal: bool = True,
+        dropout: float = 0.0,
+        std: float = STD,
+        residual_std: float = STD,
+    ):
+        check_choice("norm", norm, NORM_PLACES)
+        check_choice("norm_kind", norm_kind, NORMS)
+        self.norm_first = norm == "pre"
+        self.norm1 = NORMS[norm_kind](width, epsilon)
+        self.attention = MultiHeadAttention(width, heads, rng, causal, dropout, std, residual_std)
+        self.norm2 = NORMS[norm_kind](width, epsilon)
+        self.mlp = MLP(width, mlp_width or 4 * width, rng, activation, std, residual_std)
+        self.dropout = Dropout(dropout)
+
+    def __call__(self, x: Any, mask: Any = None, cache: LayerCache | None = None) -> Any:
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.norm1(x), mask, cache))  # (B, T, D)
+            return x + self.dropout(self.mlp(self.norm2(x)))  # (B, T, D)
+        x = self.norm1(x + self.dropout(self.attention(x, mask, cache)))  # (B, T, D)
+        return self.norm2(x + self.dropout(self.mlp(x)))  # (B, T, D)

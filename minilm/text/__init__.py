@@ -1,0 +1,50 @@
+"""Texts and tokens: tokenizers, corpora, and the batches that training and evaluation read."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minilm.text.batches import TokenBatches, encode_documents
+    from minilm.text.bpe import ByteBPE
+    from minilm.text.char import CharTokenizer
+    from minilm.text.corpora import Corpus, built_in_corpora, load_corpus
+    from minilm.text.fetch import fetch_corpus
+    from minilm.text.tokenizer import Tokenizer, load_tokenizer
+    from minilm.text.units import bits_per_byte
+
+_MODULE_OF = {
+    "ByteBPE": "bpe",
+    "CharTokenizer": "char",
+    "Corpus": "corpora",
+    "TokenBatches": "batches",
+    "Tokenizer": "tokenizer",
+    "bits_per_byte": "units",
+    "built_in_corpora": "corpora",
+    "encode_documents": "batches",
+    "fetch_corpus": "fetch",
+    "load_corpus": "corpora",
+    "load_tokenizer": "tokenizer",
+}
+
+__all__ = [
+    "ByteBPE",
+    "CharTokenizer",
+    "Corpus",
+    "TokenBatches",
+    "Tokenizer",
+    "bits_per_byte",
+    "built_in_corpora",
+    "encode_documents",
+    "fetch_corpus",
+    "load_corpus",
+    "load_tokenizer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name's module when it is first asked for, so that `import minilm` stays quick."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
