@@ -79,7 +79,7 @@ def bits(model):
     return b"".join(array.tobytes() for _, array in sorted(model.state_dict().items()))
 
 
-KILLED = {"steps": 400, "checkpoint_every": 3, "evaluate_every": 10, "keep_best": True, "threads": 2, "accumulation": 2}
+KILLED = {"steps": 160, "checkpoint_every": 3, "evaluate_every": 10, "keep_best": True, "threads": 2, "accumulation": 2}
 
 
 def main(folder):
