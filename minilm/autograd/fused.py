@@ -42,7 +42,7 @@ CHUNK = (
 
 
 def kernel_fits(*arrays: Any) -> bool:
-    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty; else the twin runs."""
+    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty. Else the twin runs."""
     found = [a for a in arrays if a is not None]
     kinds = {a.dtype for a in found if isinstance(a, np.ndarray) and a.size}
     return len(kinds) == 1 and kinds <= _KERNEL_DTYPES and all(isinstance(a, np.ndarray) and a.size for a in found)
@@ -347,7 +347,7 @@ def _(ids, weight, *, save):
 
 @embedding.kernel_vjp("weight")
 def _(g, residuals):
-    """Row v of weight¯ is Σ g over the places of id v: sorted by id, each sum is a run of neighbouring rows."""
+    """Row v of the cotangent is Σ g over the places of id v: sorted by id, each sum is a run of neighbouring rows."""
     ids, (V, D) = residuals
     ids = ids.reshape(-1).astype(np.uint16 if V <= 1 << 16 else np.int64)  # NumPy sorts 16 bits by counting: faster
     order = np.argsort(ids, kind="stable")

@@ -60,10 +60,10 @@ class GPTConfig:
         check_heads(self.width, self.heads)
         check_choice("norm", self.norm, NORM_PLACES)
         check_choice("activation", self.activation, ACTIVATIONS)
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(tr("dropout is {got}; it must be at least 0 and below 1", got=self.dropout))
-        if not self.epsilon > 0:
-            raise ConfigError(tr("epsilon is {got}; it must be above 0", got=self.epsilon))
+        if not (isinstance(self.dropout, (int, float)) and 0 <= self.dropout < 1):
+            raise ConfigError(tr("dropout is {got!r}; it must be at least 0 and below 1", got=self.dropout))
+        if not (isinstance(self.epsilon, (int, float)) and self.epsilon > 0):
+            raise ConfigError(tr("epsilon is {got!r}; it must be above 0", got=self.epsilon))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -165,6 +165,7 @@ class GPT(Module):
         held as a whole.
         """
         hidden = self.hidden(ids, attention_mask)  # (B, T, D)
+        targets = asarray(value(targets))
         return F.linear_cross_entropy(hidden, self._head(), targets, ignore_index=ignore_index, reduction=reduction)
 
     def new_cache(self, batch: int = 1) -> KVCache:

@@ -1,0 +1,22 @@
+"""A small GPT with large random weights, so that no part of it is idle: attention far from even, no bias 0."""
+
+import numpy as np
+import pytest
+
+from minilm.models import GPT, GPTConfig
+
+
+@pytest.fixture
+def lively_gpt():
+    """make(dtype, seed, **settings) -> a GPT in evaluation mode whose parameters all are random."""
+
+    def make(dtype=np.float64, seed=0, **settings):
+        config = GPTConfig(**{"vocab_size": 13, "context": 16, "width": 12, "layers": 2, "heads": 3, **settings})
+        model = GPT(config).astype(dtype).eval()
+        rng = np.random.default_rng(seed)
+        for name, p in model.named_parameters():
+            middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            p.assign(middle + 0.4 * rng.standard_normal(p.shape))
+        return model
+
+    return make
