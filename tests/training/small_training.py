@@ -62,7 +62,7 @@ def new_run(folder, **settings):
 
 
 def trainer(run=None, *, dropout=0.2, batches=None, validation=True, objective=None, **settings):
-    held_out = [Batches(5, seed=99).at(i) for i in range(2)] if validation else None
+    held_out = (Batches(5, seed=99).at(i) for i in range(2)) if validation else None
     made = config(**settings)
     return Trainer(
         SmallModel(dropout=dropout),
