@@ -15,7 +15,9 @@ from minilm.models.gpt import attention_weights
 
 NORMS = ["pre", "post"]
 IDS = np.random.default_rng(7).integers(0, 13, (2, 9))
-TARGETS = np.where(np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9)))
+TARGETS = np.where(
+    np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9))
+)
 
 
 # -------------------------------------------------------------------------------------------------------- gradients
