@@ -26,16 +26,16 @@ __version__ = "0.1.0"
 
 # public name -> its module, or module:attribute
 _HOME = {
-    "Tensor": "minilm.autograd.tensor:Tensor",
+    "Tensor": "minilm.autograd:Tensor",
     "backend": "minilm.backend",
-    "fast": "minilm.autograd.tensor:fast",
+    "fast": "minilm.autograd:fast",
     "functional": "minilm.functional",
     "generate": "minilm.generation:generate",
-    "grad": "minilm.autograd.tensor:grad",
-    "gradcheck": "minilm.autograd.gradcheck:gradcheck",
+    "grad": "minilm.autograd:grad",
+    "gradcheck": "minilm.autograd:gradcheck",
     "models": "minilm.models",
     "nn": "minilm.nn",
-    "no_grad": "minilm.autograd.tensor:no_grad",
+    "no_grad": "minilm.autograd:no_grad",
     "optim": "minilm.training.optim",
     "text": "minilm.text",
     "training": "minilm.training",
@@ -47,8 +47,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'minilm' has no attribute {name!r}")
     module, _, attribute = _HOME[name].partition(":")
-    if module.startswith("minilm.autograd"):
-        importlib.import_module("minilm.functional")  # gives Tensor its operators
     value = importlib.import_module(module)
     if attribute:
         value = getattr(value, attribute)

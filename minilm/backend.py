@@ -76,7 +76,7 @@ def is_array(a: object) -> bool:
 
 
 def asarray(a: Any, dtype: Any = None) -> Any:
-    """`a` as an array of the module in use. Python floats become `FLOAT`; arrays keep their dtype unless one is named."""
+    """`a` as an array of the module in use. Python floats become `FLOAT`; an array keeps its dtype if none is named."""
     if dtype is None and not hasattr(a, "dtype"):
         a = np.asarray(a)
         dtype = FLOAT if a.dtype == np.float64 else None
@@ -115,7 +115,8 @@ _P = (2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912
       1.96520832956077098242e2, 5.26445194995477358631e2, 9.34528527171957607540e2, 1.02755188689515710272e3,
       5.57535335369399327526e2)  # fmt: skip
 _Q = (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
-      1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3, 5.57535340817727675546e2)  # fmt: skip
+      1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3,
+      5.57535340817727675546e2)  # fmt: skip
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:

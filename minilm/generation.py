@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minilm import backend
-from minilm.autograd.tensor import no_grad, value
+from minilm.autograd import no_grad, value
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 

@@ -36,7 +36,7 @@ SEPARATOR = "\n\n"  # between two documents of a text
 class Recipe:
     """Everything that decides what a training learns, but the text and the seed.
 
-    tokenizer: "char", or "bpe" with `vocabulary` entries. width, layers, heads, context, dropout, norm: as in GPTConfig.
+    tokenizer: "char", or "bpe" with `vocabulary` entries. width, layers, heads, context, dropout, norm: of GPTConfig.
     batch: sequences an update. rate, warmup, decay: peak learning rate, steps that lead up to it, weight decay; the
     rate falls along a cosine to a tenth.
     """
@@ -154,7 +154,9 @@ class Pretraining:
             recipe, data, seed = Recipe(**run.config["recipe"]), run.config["data"], run.config["seed"]
             fingerprint, recorded = run.config["tokenizer"], data["sha256"]
         except (KeyError, TypeError) as error:
-            raise CheckpointError(tr("{folder} is no run of `minilm pretrain` ({why})", folder=folder, why=error)) from error
+            raise CheckpointError(
+                tr("{folder} is no run of `minilm pretrain` ({why})", folder=folder, why=error)
+            ) from error
         corpus, tokenizer = load_corpus(data["name"]), load_tokenizer(run.tokenizer)
         if corpus.sha256 != recorded:
             raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Where things lie: the data that travel with minilm, the user's cache, and how a file is written whole or not at all."""
+"""Where things lie: minilm's own data, the user's cache; and how a file is written whole or not at all."""
 
 import contextlib
 import os

@@ -107,7 +107,7 @@ class TestLanguage:
 # The audit: sentences that people would read in English whatever their language.
 
 PRINTERS = {"print", "echo", "secho", "add_column", "add_row", "rule", "add_task", "status", "ask", "confirm", "prompt"}
-WORD = re.compile(r"[^\W\d_]{3,}")
+WORD = re.compile(r"\b(?![A-Z]+\b)[^\W\d_]{3,}")  # GPT is GPT in every language
 NO_WORDS = re.compile(r"\[/?[a-z #0-9]*\]|\bminilm\b")  # markup of rich, the program's name
 
 
@@ -223,6 +223,7 @@ def test_the_audit_finds(planted):
         'console.print(tr("done"), style="bold red", end="")',
         'console.print("[bold]" + tr("done"))',
         'print(f"{name}: {x:.3f}")',
+        'print("GPT", x)',
         'print(json.dumps({"loss": 1}, separators=(",", ":")))',
         'typer.Option(1, "--steps", help=tr("how many"))',
         'app.command("fetch", help=tr("get a text"))(f)',

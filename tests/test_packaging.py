@@ -174,7 +174,8 @@ class TestProject:
 
     def test_make_refuses_an_old_python_in_one_sentence(self, tmp_path):
         old = tmp_path / "python3"
-        old.write_text("#!/bin/sh\nexit 1\n")
+        pretend = "import sys; sys.version_info = (3, 10, 9); "
+        old.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c "{pretend}$2"\nexit 1\n')
         old.chmod(0o755)
         command = ["make", f"VENV={tmp_path}/new", f"PYTHON={old}", "test"]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,13 +1,25 @@
-"""Attention: every query reads the values whose keys it matches (Vaswani et al. 2017, section 3.2)."""
+"""Attention: every query reads the values whose keys it matches (Vaswani et al. 2017, section 3.2).
 
+The kernel works on tiles: a few query rows of a few heads at a time, so that their scores never leave the cache between
+the product that makes them and the product that uses them; a causal tile ends at the last position that it may read.
+Queries, keys and values are read where they lie, as strided views, never copied into heads. A tile's softmax is not
+divided out: with e = exp(s - max s) and r = 1 / Σ e, the r of a row is applied to the K numbers of its output
+instead of to the S of its weights, forward and backward.
+"""
+
+import functools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minilm.autograd import ops
-from minilm.autograd.fused import check_floats
-from minilm.autograd.ops import exp, matmul, reshape, swapaxes, transpose, where
+from minilm.autograd.fused import check_floats, kernel_fits
+from minilm.autograd.operation import fused
+from minilm.autograd.ops import exp, where
+from minilm.autograd.products import matmul
+from minilm.autograd.shapes import reshape, swapaxes, transpose
 from minilm.autograd.tensor import shape
 from minilm.autograd.tensor import value as raw
 from minilm.backend import xp
@@ -16,7 +28,11 @@ from minilm.i18n import tr
 
 __all__ = ["attention", "self_attention"]
 
+TILE_ROWS = 64  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
+TILE_BYTES = 1 << 18  # memory of a tile's scores, within the L2 cache beside what they are made from
 
+
+@fused
 def attention(query, key, value, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0):
     """y = softmax(scale · q kᵀ) v, each row of the softmax over the positions that its query may read.
 
@@ -30,7 +46,7 @@ def attention(query, key, value, mask=None, causal=False, scale=None, keep=None,
     """
     _check_attention("attention", query, key, value, mask, keep)
     scores = matmul(query * _scale_of(scale, query), swapaxes(key))  # (B, H, T, S)
-    visible = _visible(mask, causal, shape(scores)[-2:])
+    visible = _visible(mask, causal, *shape(scores)[-2:])
     if visible is not None:
         scores = where(visible, scores, -math.inf)
     top = xp.max(raw(scores), axis=-1, keepdims=True)
@@ -42,6 +58,7 @@ def attention(query, key, value, mask=None, causal=False, scale=None, keep=None,
     return matmul(weights, value)
 
 
+@fused
 def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0):
     """`attention` of a sequence to itself, in `heads` heads, all in one array of queries, keys and values side by side.
 
@@ -54,6 +71,178 @@ def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, k
     return reshape(transpose(y, (0, 2, 1, 3)), (B, T, D))
 
 
+# -------------------------------------------------------------------------------------------------------- the kernel
+
+
+class _Reading(NamedTuple):
+    """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), and dropout of the weights."""
+
+    scale: float
+    hidden: np.ndarray | None
+    causal: bool
+    keep: np.ndarray | None
+    keep_scale: float
+
+
+class _Tile(NamedTuple):
+    """Query rows [i, j) of some batch entries and heads, which read the first `end` positions."""
+
+    block: tuple[slice, slice]
+    i: int
+    j: int
+    end: int
+    first: bool
+
+    def of_queries(self, a: np.ndarray) -> np.ndarray:
+        return a[self.block][:, :, self.i : self.j]
+
+    def of_keys(self, a: np.ndarray) -> np.ndarray:
+        return a[self.block][:, :, : self.end]
+
+    def of_scores(self, a: np.ndarray) -> np.ndarray:
+        return a[self.block][:, :, self.i : self.j, : self.end]
+
+
+def _tiles(scores: tuple[int, int, int, int], itemsize: int, causal: bool) -> Iterator[_Tile]:
+    """All tiles. Those of the same keys follow each other, and the first of them reaches to the last key."""
+    B, H, T, S = scores
+    rows = min(T, TILE_ROWS)
+    matrices = max(1, TILE_BYTES // (rows * S * itemsize))
+    heads, batch = min(H, matrices), max(1, min(B, matrices // H))
+    for b in range(0, B, batch):
+        for h in range(0, H, heads):
+            block = (slice(b, b + batch), slice(h, h + heads))
+            for j in range(T, 0, -rows):
+                yield _Tile(block, max(0, j - rows), j, max(1, j + S - T) if causal else S, j == T)
+
+
+@functools.lru_cache(maxsize=64)
+def _future(rows: int, columns: int, k: int) -> np.ndarray:
+    """True where column - row ≥ k."""
+    return np.triu(np.ones((rows, columns), bool), k)
+
+
+def _exponentials(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> tuple[np.ndarray, np.ndarray]:
+    """e = exp(s - max s) of the scores s of a tile, and r = 1 / Σ e of each row; e = 0 for a row that reads nothing."""
+    s = np.matmul(tile.of_queries(q) * how.scale, tile.of_keys(k).swapaxes(2, 3))
+    if how.hidden is not None:
+        s += tile.of_scores(how.hidden)
+    if how.causal:
+        past = tile.i + k.shape[2] - q.shape[2]  # the last position that the first row may read
+        start = max(0, past)
+        np.copyto(s[..., start:], -np.inf, where=_future(s.shape[2], s.shape[3] - start, past - start + 1))
+    top = s.max(-1, keepdims=True)
+    s -= np.maximum(top, np.finfo(s.dtype).min, out=top)  # where all is -∞: exp(-∞ - a finite number) is 0
+    np.exp(s, out=s)
+    total = np.matmul(s, np.ones((s.shape[3], 1), s.dtype))
+    np.maximum(total, 1, out=total)  # it is, as the largest score adds exp(0), unless the row reads nothing
+    return s, np.divide(1, total, out=total)
+
+
+def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _Reading, save: bool) -> list:
+    """Write attention into `out`; all are views (B, H, T or S, K). Returns what each tile's backward needs."""
+    saved = []
+    for tile in _tiles((*q.shape[:3], k.shape[2]), q.itemsize, how.causal):
+        e, r = _exponentials(tile, q, k, how)
+        kept = e if how.keep is None else e * tile.of_scores(how.keep)
+        y = tile.of_queries(out)
+        np.matmul(kept, tile.of_keys(v), out=y)
+        y *= r * how.keep_scale
+        if save:
+            saved.append((tile, e, r))
+    return saved
+
+
+def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv):
+    """Write the cotangents of q, k and v. With w = keep ⊙ e, h = r ⊙ g, each row's r ⟨g, y⟩ in d:
+
+    v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale).
+    """
+    for tile, e, r in saved:
+        gi = tile.of_queries(g)
+        d = np.vecdot(gi, tile.of_queries(out))[..., None] * r
+        h = gi * (r * how.keep_scale)
+        ds = np.matmul(h, tile.of_keys(v).swapaxes(2, 3))
+        kept = e
+        if how.keep is not None:
+            ds *= tile.of_scores(how.keep)
+            kept = e * tile.of_scores(how.keep)
+        ds -= d
+        ds *= e
+        y = tile.of_queries(gq)
+        np.matmul(ds, tile.of_keys(k), out=y)
+        y *= how.scale
+        _accumulate(tile, gv, kept, h)
+        _accumulate(tile, gk, ds, tile.of_queries(q) * how.scale)
+
+
+def _accumulate(tile: _Tile, total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """Add aᵀ b to the tile's rows of `total`; the first tile of a block reaches all of them, and sets them."""
+    if tile.first:
+        np.matmul(a.swapaxes(2, 3), b, out=tile.of_keys(total))
+    else:
+        y = tile.of_keys(total)
+        y += np.matmul(a.swapaxes(2, 3), b)
+
+
+def _reading(dtype, scores, scale, mask, causal, keep, keep_scale) -> _Reading:
+    """The options of a call, masks stretched (not copied) to (B, H, T, S)."""
+    hidden = None
+    if mask is not None:
+        hidden = np.broadcast_to(np.where(mask, dtype.type(0), dtype.type(-np.inf)), scores)
+    if keep is None:
+        return _Reading(float(scale), hidden, causal, None, 1.0)
+    return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale))
+
+
+@attention.kernel
+def _(query, key, value, mask, causal, scale, keep, keep_scale, *, save):
+    if not kernel_fits(query, key, value):
+        return NotImplemented
+    _check_attention("attention", query, key, value, mask, keep)
+    scores = (*query.shape[:3], key.shape[2])
+    how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale)
+    y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)
+    saved = _attend(query, key, value, y, how, save)
+    return y, (query, key, value, y, how, saved)
+
+
+@attention.kernel_vjp("query", "key", "value")
+def _(g, residuals):
+    query, key, value, *_ = residuals
+    gradients = [np.empty(a.shape, a.dtype) for a in (query, key, value)]
+    _attend_vjp(g, *residuals, *gradients)
+    return gradients
+
+
+@self_attention.kernel
+def _(qkv, heads, mask, causal, scale, keep, keep_scale, *, save):
+    if not kernel_fits(qkv):
+        return NotImplemented
+    B, T, D = _check_packed(qkv, heads, mask, keep)
+    q, k, v = _unpacked(qkv, heads, 3)
+    how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale)
+    y = np.empty((B, T, D), qkv.dtype)
+    (out,) = _unpacked(y, heads, 1)
+    saved = _attend(q, k, v, out, how, save)
+    return y, (qkv, y, heads, how, saved)
+
+
+@self_attention.kernel_vjp("qkv")
+def _(g, residuals):
+    qkv, y, heads, how, saved = residuals
+    gqkv = np.empty(qkv.shape, qkv.dtype)
+    (gy,), (out,) = _unpacked(g, heads, 1), _unpacked(y, heads, 1)
+    _attend_vjp(gy, *_unpacked(qkv, heads, 3), out, how, saved, *_unpacked(gqkv, heads, 3))
+    return (gqkv,)
+
+
+def _unpacked(a: np.ndarray, heads: int, parts: int) -> list[np.ndarray]:
+    """The parts of a packed (B, T, parts · D), each as a view (B, H, T, K)."""
+    B, T, D = a.shape
+    return list(a.reshape(B, T, parts, heads, D // parts // heads).transpose(2, 0, 3, 1, 4))
+
+
 # ------------------------------------------------------------------------------------------------- arguments, checked
 
 
@@ -61,12 +250,11 @@ def _scale_of(scale: float | None, query: Any) -> float:
     return 1 / math.sqrt(shape(query)[-1]) if scale is None else scale
 
 
-def _visible(mask: Any, causal: bool, last_two: tuple[int, int]) -> Any:
+def _visible(mask: Any, causal: bool, T: int, S: int) -> Any:
     """Booleans that broadcast to (B, H, T, S): where a query may read. None: everywhere."""
     mask = raw(mask)
     if not causal:
         return mask
-    T, S = last_two
     past = xp.arange(S)[None, :] <= xp.arange(T)[:, None] + (S - T)  # (T, S)
     return past if mask is None else mask & past
 
@@ -74,7 +262,9 @@ def _visible(mask: Any, causal: bool, last_two: tuple[int, int]) -> Any:
 def _check_attention(op: str, query: Any, key: Any, value: Any, mask: Any, keep: Any) -> None:
     check_floats(op, query=query, key=key, value=value)
     q, k, v = shape(query), shape(key), shape(value)
-    if not (len(q) == len(k) == len(v) == 4 and q[:2] == k[:2] == v[:2] and q[3] == k[3] and k[2] == v[2] and k[2]):
+    if not (
+        len(q) == len(k) == len(v) == 4 and q[:2] == k[:2] == v[:2] and q[3] == k[3] and k[2] == v[2] and k[2] and k[3]
+    ):
         wanted = "(B, H, T, K), (B, H, S, K), (B, H, S, Kv)"
         raise ShapeError(
             tr(
@@ -105,7 +295,7 @@ def _check_mask(op: str, mask: Any, keep: Any, scores: tuple[int, ...]) -> None:
     for name, a in (("mask", mask), ("keep", keep)):
         if a is None:
             continue
-        if getattr(a, "dtype", None) != bool:
+        if getattr(getattr(a, "dtype", None), "kind", None) != "b":
             raise DTypeError(
                 tr(
                     "{op}: {name} must be a boolean array (True: may be read), not {got}",

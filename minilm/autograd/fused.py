@@ -4,7 +4,7 @@ The twin is composed of the operations of ops.py: it is the definition, what CuP
 gradient differentiates. The kernel returns the value together with the residuals from which one backward makes all
 gradients. What buys the speed, here and in norms.py, attention.py and losses.py:
 
-- big arrays are worked through in chunks that stay in the processor's cache, in place, one simple NumPy function a pass;
+- big arrays are worked through in chunks that stay in the processor's cache, in place, one NumPy function a pass;
 - the forward keeps what makes the backward cheap: the derivative itself, or the normalised row;
 - sums over rows and columns are products with a constant vector, which the BLAS does faster than `sum`;
 - nothing is float64 in a float32 graph.
@@ -18,8 +18,11 @@ import numpy as np
 
 from minilm import backend
 from minilm.autograd import ops
-from minilm.autograd.ops import erf, exp, getitem, matmul, sigmoid, tanh
-from minilm.autograd.tensor import fused, shape
+from minilm.autograd.operation import fused
+from minilm.autograd.ops import erf, exp, sigmoid, tanh
+from minilm.autograd.products import matmul
+from minilm.autograd.shapes import getitem
+from minilm.autograd.tensor import shape
 from minilm.autograd.tensor import value as raw
 from minilm.backend import xp
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
@@ -39,7 +42,7 @@ CHUNK = (
 
 
 def kernel_fits(*arrays: Any) -> bool:
-    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty. If not, the twin runs."""
+    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty. Else the twin runs."""
     found = [a for a in arrays if a is not None]
     kinds = {a.dtype for a in found if isinstance(a, np.ndarray) and a.size}
     return len(kinds) == 1 and kinds <= _KERNEL_DTYPES and all(isinstance(a, np.ndarray) and a.size for a in found)
@@ -344,7 +347,7 @@ def _(ids, weight, *, save):
 
 @embedding.kernel_vjp("weight")
 def _(g, residuals):
-    """Row v of weight¯ is Σ g over the places of id v: sorted by id, each sum is a run of neighbouring rows."""
+    """Row v of the cotangent is Σ g over the places of id v: sorted by id, each sum is a run of neighbouring rows."""
     ids, (V, D) = residuals
     ids = ids.reshape(-1).astype(np.uint16 if V <= 1 << 16 else np.int64)  # NumPy sorts 16 bits by counting: faster
     order = np.argsort(ids, kind="stable")

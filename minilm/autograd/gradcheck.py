@@ -1,9 +1,9 @@
 """Is a gradient right? Compare it with differences of the function itself, along random directions.
 
-For a random cotangent u and direction v, backward says ⟨u, J v⟩ = ⟨Jᵀu, v⟩, and so does the slope of t ↦ ⟨u, f(x + t v)⟩
-at 0, which needs no gradient rule. A wrong Jacobian entry escapes only if u or v is 0 just there: probability zero. A
-check that backpropagates from a plain sum has u = 1, and passes any gradient of a softmax or a layer norm, whose rows
-sum to a constant.
+For a random cotangent u and direction v, backward gives ⟨u, J v⟩ = ⟨Jᵀu, v⟩. The slope of t ↦ ⟨u, f(x + t v)⟩ at 0 is
+the same number, and needs no gradient rule. A wrong Jacobian entry escapes only if u or v is 0 just there: probability
+zero. A check that backpropagates from a plain sum has u = 1, and passes any gradient of a softmax or a layer norm,
+whose rows sum to a constant.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minilm import backend
-from minilm.autograd.tensor import Tensor, grad
+from minilm.autograd.backward import grad
+from minilm.autograd.tensor import Tensor
 from minilm.backend import xp
 from minilm.errors import DTypeError, MinilmError
 from minilm.i18n import tr
@@ -136,7 +137,14 @@ def _check_entries(
 
 
 def _report(
-    what: str, i: int, worst: tuple[int, ...], slopes: np.ndarray, g: np.ndarray, wrong: np.ndarray, e: float, got: float
+    what: str,
+    i: int,
+    worst: tuple[int, ...],
+    slopes: np.ndarray,
+    g: np.ndarray,
+    wrong: np.ndarray,
+    e: float,
+    got: float,
 ) -> str:
     lines = [
         tr("{what} of argument {i} is wrong in {n} of {size} entries", what=what, i=i, n=int(wrong.sum()), size=g.size),

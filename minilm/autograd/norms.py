@@ -6,8 +6,9 @@ import numpy as np
 
 from minilm.autograd import ops
 from minilm.autograd.fused import check_floats, check_shape, column_sums, kernel_fits, row_chunks
+from minilm.autograd.operation import fused
 from minilm.autograd.ops import sqrt
-from minilm.autograd.tensor import fused, shape
+from minilm.autograd.tensor import shape
 from minilm.errors import ShapeError
 from minilm.i18n import tr
 
@@ -47,7 +48,10 @@ def _(x, weight, bias, epsilon, *, save):
 
 @layer_norm.kernel_vjp("x", "weight", "bias")
 def _(g, residuals):
-    """x̄ = (h - mean h - n mean(h n)) / √(var x + ε), h = g ⊙ weight, n the normalised x; weight¯ = Σ g n, bias¯ = Σ g."""
+    """x̄ = (h - mean h - n mean(h n)) / √(var x + ε), h = g ⊙ weight, n the normalised x.
+
+    The cotangent of weight is Σ g ⊙ n, that of bias Σ g.
+    """
     normal, inverse, weight, has_bias = residuals
     g2, D = g.reshape(normal.shape), normal.shape[-1]
     average = np.full((D, 1), 1 / D, g.dtype)
@@ -119,7 +123,7 @@ def _(x, weight, epsilon, *, save):
 
 @rms_norm.kernel_vjp("x", "weight")
 def _(g, residuals):
-    """x̄ = (h - n mean(h n)) / √(mean x² + ε), h = g ⊙ weight, n the normalised x; weight¯ = Σ g n."""
+    """x̄ = (h - n mean(h n)) / √(mean x² + ε), h = g ⊙ weight, n the normalised x; that of weight is Σ g ⊙ n."""
     normal, inverse, weight = residuals
     g2, D = g.reshape(normal.shape), normal.shape[-1]
     gx = np.empty_like(normal)

@@ -58,8 +58,10 @@ def gpt(
     train_and_report(pretraining, trainer, ngrams)
 
 
-_RECIPE_OPTIONS = ("tokenizer", "vocabulary", "width", "layers", "heads", "context", "norm", "dropout", "batch", "steps",
-                   "rate", "warmup", "decay", "evaluate_every")  # fmt: skip
+_RECIPE_OPTIONS = (
+    "tokenizer", "vocabulary", "width", "layers", "heads", "context", "norm", "dropout", "batch", "steps", "rate",
+    "warmup", "decay", "evaluate_every",
+)  # fmt: skip
 
 
 def recipe_of(name: str, changes: dict[str, Any]) -> Any:
@@ -101,7 +103,7 @@ def describe(pretraining: Any, trainer: Any) -> None:
     epoch = TokenBatches(pretraining.train_ids, recipe.context, recipe.batch).steps_per_epoch
     typer.echo(
         tr(
-            "text: {name}, {size:,} bytes; {train:,} tokens to train on, {valid:,} to validate, vocabulary of {vocab:,}",
+            "text: {name}, {size:,} bytes; {train:,} tokens to train on, {valid:,} to validate on, {vocab:,} different",
             name=corpus.name,
             size=corpus.size,
             train=len(pretraining.train_ids),

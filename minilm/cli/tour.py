@@ -21,6 +21,8 @@ def tour(
     folder = out or free_folder(Path("runs") / "tour")
     recipe = recipe_of("tour", {} if steps is None else {"steps": steps})
     pretraining = Pretraining.start("pydocs", recipe, folder)
+    run = pretraining.run
+    assert run is not None
     heading(tr("1. A GPT made of nothing but NumPy reads the documentation of Python"))
     trainer = pretraining.trainer(threads, callback=Sampler(pretraining))
     describe(pretraining, trainer)
@@ -36,13 +38,13 @@ def tour(
         write(pretraining, trainer.model, prompt, seed=i)
 
     heading(tr("4. Where everything lies"))
-    pictures = draw(pretraining, trainer, read_log(pretraining.run.log), rows, loss)
+    pictures = draw(pretraining, trainer, read_log(run.log), rows, loss)
     places = [
         (tr("the run"), folder),
         (tr("loss curve"), pictures[0]),
         (tr("attention map"), pictures[1]),
-        (tr("log, a line a record"), pretraining.run.log),
-        (tr("weights"), pretraining.run.latest()),
+        (tr("log, a line a record"), run.log),
+        (tr("weights"), run.latest()),
     ]
     for what, path in places:
         typer.echo(f"  {what}: {path}")
@@ -99,9 +101,7 @@ def draw(
     from minilm.plots import attention_map, loss_curve
 
     folder, tokenizer = pretraining.run.folder, pretraining.tokenizer
-    title = tr(
-        "A GPT of {n:,} parameters on {name}", n=trainer.model.num_parameters(), name=pretraining.corpus.name
-    )
+    title = tr("A GPT of {n:,} parameters on {name}", n=trainer.model.num_parameters(), name=pretraining.corpus.name)
     bits = pretraining.bits_per_byte
     curve = loss_curve(folder / "loss.png", records, rows, bits, bits(loss), title)
     ids = pretraining.validation_ids[:40]

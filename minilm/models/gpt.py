@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor, no_grad, value
+from minilm.autograd import Tensor, no_grad, value
 from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor, is_recording, value
+from minilm.autograd import Tensor, is_recording, value
 from minilm.backend import xp
 from minilm.errors import ConfigError, GraphError, ShapeError
 from minilm.i18n import tr

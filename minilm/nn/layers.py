@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.nn.init import STD, normal, ones, zeros

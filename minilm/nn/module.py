@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import CheckpointError
 from minilm.i18n import tr
 

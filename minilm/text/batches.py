@@ -67,7 +67,7 @@ class TokenBatches:
                 )
             )
         self.tokens, self.context, self.batch_size, self.seed = tokens, int(context), int(batch_size), int(seed)
-        # Fewest windows that every offset leaves, so that each epoch has the same number.
+        # One fewer than fit, where that leaves any: the offset moves within what is spare, at least T places.
         self.windows_per_epoch = max(1, (len(tokens) - self.context) // self.context)
         self._epochs: dict[int, np.ndarray] = {}
 
@@ -84,8 +84,9 @@ class TokenBatches:
     def at(self, step: int) -> Batch:
         """The batch of a step ≥ 0, a pure function of (seed, step).
 
-        Epoch e cuts the text, from a random offset in [0, T), into windows that do not overlap, in a random order;
-        batch `step` takes windows step · B … step · B + B − 1 of that endless row, across the end of an epoch too.
+        Epoch e cuts the text, from a random offset, into windows that do not overlap, and puts them in a random order.
+        All epochs have the same number of windows; the offset is drawn from all that leave room for them. Batch `step`
+        takes windows step · B … step · B + B − 1 of that endless row, across the end of an epoch too.
         """
         if not isinstance(step, (int, np.integer)) or step < 0:
             raise ConfigError(tr("step must be an integer of at least 0, not {got}", got=step))
@@ -101,8 +102,7 @@ class TokenBatches:
         if starts is None:
             rng = np.random.default_rng([self.seed, ORDER, epoch])
             spare = len(self.tokens) - 1 - self.windows_per_epoch * self.context
-            offset = rng.integers(min(self.context, spare + 1))
-            starts = offset + self.context * rng.permutation(self.windows_per_epoch)
+            starts = rng.integers(spare + 1) + self.context * rng.permutation(self.windows_per_epoch)
             if len(self._epochs) >= 4:
                 self._epochs.clear()
             self._epochs[epoch] = starts

@@ -9,6 +9,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -60,9 +61,8 @@ class ByteBPE(Tokenizer):
         """`tokens`: the bytes of each id (None for a special token); `merges`: pairs of ids, the earliest first."""
         self._special = dict(special_tokens)
         self._merges = list(merges)
-        self._bytes = list(tokens)
-        for text, id in self._special.items():
-            self._bytes[id] = text.encode("utf-8")
+        names = {id: text.encode("utf-8") for text, id in self._special.items()}
+        self._bytes = [names.get(i, b"") if token is None else token for i, token in enumerate(tokens)]
         self._ids = {token: i for i, token in enumerate(tokens) if token is not None}
         _check_vocabulary(tokens, self._ids, self._special)
         self._byte_ids = [self._ids[bytes([byte])] for byte in range(256)]
@@ -128,7 +128,9 @@ class ByteBPE(Tokenizer):
             raise DataError(tr("the ids of {path} must be 0 … {last}, each once", path=vocab, last=len(ids) - 1))
         byte_of = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
         if missing := next((symbol for symbol in byte_of if symbol not in ids), None):
-            raise DataError(tr("{path} lacks the byte {symbol}; it is no byte-level vocabulary", path=vocab, symbol=missing))
+            raise DataError(
+                tr("{path} lacks the byte {symbol}; it is no byte-level vocabulary", path=vocab, symbol=missing)
+            )
         pairs, known = _read_merges(merges, ids, set(byte_of), vocab)
         special = {symbols: i for symbols, i in ids.items() if symbols not in known}
         tokens: list[bytes | None] = [None] * len(ids)
@@ -187,7 +189,9 @@ class ByteBPE(Tokenizer):
         names = {names} if isinstance(names, str) else set(names)
         if unknown := sorted(names - set(self._special)):
             known = ", ".join(self._special) or "none"
-            raise DataError(tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known))
+            raise DataError(
+                tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known)
+            )
         return names
 
     def _encode_plain(self, text: str) -> list[int]:
@@ -204,28 +208,28 @@ class ByteBPE(Tokenizer):
 
     def _merge(self, piece: bytes) -> list[int]:
         """Merge the neighbours of lowest rank, the leftmost first, until none is left: O(n log n) by a heap."""
-        ids: list[int | None] = [self._byte_ids[byte] for byte in piece]
+        ids = [self._byte_ids[byte] for byte in piece]
         after = list(range(1, len(ids) + 1))
         before = list(range(-1, len(ids) - 1))
         ranks, end = self._ranks, len(ids)
-        heap = [(ranks[pair][0], i, pair) for i, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in ranks]
+        heap = [(ranks[pair][0], i, pair) for i, pair in enumerate(pairwise(ids)) if pair in ranks]
         heapq.heapify(heap)
         while heap:
             _, left, pair = heapq.heappop(heap)
             right = after[left]
             if right == end or (ids[left], ids[right]) != pair:
                 continue
-            ids[left], ids[right] = ranks[pair][1], None
+            ids[left], ids[right] = ranks[pair][1], -1
             after[left] = after[right]
             if after[left] < end:
                 before[after[left]] = left
             for i, j in ((before[left], left), (left, after[left])):
                 if i >= 0 and j < end and (ids[i], ids[j]) in ranks:
                     heapq.heappush(heap, (ranks[ids[i], ids[j]][0], i, (ids[i], ids[j])))
-        return [id for id in ids if id is not None]
+        return [id for id in ids if id >= 0]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) read U+FFFD. Special tokens are spelled."""
+        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) read U+FFFD, special tokens as named."""
         tokens = self._bytes
         return b"".join([tokens[i] for i in self.checked(ids)]).decode("utf-8", errors="replace")
 
@@ -257,7 +261,7 @@ def _learn_merges(counts: Counter[bytes], wanted: int, progress: Progress | None
     pair_counts: Counter[Pair] = Counter()
     holders: defaultdict[Pair, set[int]] = defaultdict(set)
     for number, piece in enumerate(pieces):
-        for pair in zip(piece, piece[1:], strict=False):
+        for pair in pairwise(piece):
             pair_counts[pair] += weights[number]
             holders[pair].add(number)
     heap = [(-count, pair) for pair, count in pair_counts.items()]
@@ -296,10 +300,10 @@ def _merge_everywhere(
         merged = _replace(old, pair, new)
         if len(merged) == len(old):
             continue
-        for gone in zip(old, old[1:], strict=False):
+        for gone in pairwise(old):
             pair_counts[gone] -= weight
             changed.add(gone)
-        for come in zip(merged, merged[1:], strict=False):
+        for come in pairwise(merged):
             pair_counts[come] += weight
             holders[come].add(number)
             changed.add(come)
@@ -323,7 +327,9 @@ def _replace(ids: list[int], pair: Pair, new: int) -> list[int]:
     return result
 
 
-def _read_merges(path: str | Path, ids: dict[str, int], known: set[str], vocab: str | Path) -> tuple[list[Pair], set[str]]:
+def _read_merges(
+    path: str | Path, ids: dict[str, int], known: set[str], vocab: str | Path
+) -> tuple[list[Pair], set[str]]:
     """The pairs of a merges.txt as ids, and all symbols that `known` ones and merges make."""
     pairs: list[Pair] = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -365,7 +371,9 @@ def _check_vocabulary(tokens: Sequence[bytes | None], ids: dict[bytes, int], spe
     names = {"".join(symbols[byte] for byte in token) for token in ids}
     for text in special:
         if not text or text in names or len(special) != len(set(special.values())):
-            raise DataError(tr("special token {name} is empty or already in the vocabulary; rename it", name=repr(text)))
+            raise DataError(
+                tr("special token {name} is empty or already in the vocabulary; rename it", name=repr(text))
+            )
     if len(ids) + len(special) != len(tokens):
         raise DataError(tr("two tokens of the vocabulary have the same bytes, or an id has none"))
     if any(bytes([byte]) not in ids for byte in range(256)):

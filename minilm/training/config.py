@@ -53,10 +53,10 @@ class TrainConfig:
     keep_best: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("accumulation", 1), ("keep", 1)) + tuple(
-            (name, 0) for name in ("warmup", "seed", "threads", "evaluate_every", "checkpoint_every", "log_every")
-        ):
-            self._check_integer(name, least)
+        for name in ("steps", "batch_size", "accumulation", "keep"):
+            self._check_integer(name, 1)
+        for name in ("warmup", "seed", "threads", "evaluate_every", "checkpoint_every", "log_every"):
+            self._check_integer(name, 0)
         check_schedule(peak=self.rate, steps=self.steps, warmup=self.warmup, shape=self.schedule, floor=self.floor)
         if self.accumulation > self.batch_size:
             raise ConfigError(
@@ -67,16 +67,16 @@ class TrainConfig:
                 )
             )
         if self.optimizer not in ("adamw", "sgd"):
-            raise ConfigError(
-                tr("optimizer is {got!r}; choose one of {names}", got=self.optimizer, names="adamw, sgd")
-            )
+            raise ConfigError(tr("optimizer is {got!r}; choose one of {names}", got=self.optimizer, names="adamw, sgd"))
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(tr("clip is {got}; it must be above 0, or None to never clip", got=self.clip))
 
     def _check_integer(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(tr("{name} is {got!r}; it must be a whole number >= {least}", name=name, got=value, least=least))
+            raise ConfigError(
+                tr("{name} is {got!r}; it must be a whole number >= {least}", name=name, got=value, least=least)
+            )
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the update that leads to `step`."""

@@ -11,6 +11,8 @@ from minilm.errors import TrainingError
 class Interrupted(TrainingError):
     """The training was stopped by Ctrl-C or SIGTERM, after it saved what there was to save."""
 
+    exit_status = 130  # what a shell reports of a program that Ctrl-C ended
+
 
 class StopRequest:
     """`with StopRequest() as stop:` turns the first signal into `stop.asked`, the second into KeyboardInterrupt.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minilm import functional as F
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import DataError
 from minilm.i18n import tr
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minilm import backend
-from minilm.autograd.tensor import Tensor, writable
+from minilm.autograd import Tensor, writable
 from minilm.backend import xp
 from minilm.errors import CheckpointError, ConfigError, DTypeError, GraphError, TrainingError
 from minilm.i18n import tr
@@ -101,8 +101,11 @@ class FlatParameters:
 
 
 def _with_names(parameters: Named) -> list[tuple[str, Tensor]]:
-    items = list(parameters.items() if isinstance(parameters, Mapping) else parameters)
-    named = [item if isinstance(item, tuple) else (item.name or str(i), item) for i, item in enumerate(items)]
+    items: list[Any] = list(parameters.items() if isinstance(parameters, Mapping) else parameters)
+    named = [
+        (item.name or str(i), item) if isinstance(item, Tensor) else (str(item[0]), item[1])
+        for i, item in enumerate(items)
+    ]
     if not named:
         raise ConfigError(tr("parameters: an optimizer needs at least one"))
     if len({name for name, _ in named}) < len(named) or len({id(p) for _, p in named}) < len(named):
@@ -303,6 +306,8 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum μ (Sutskever et al. 2013, §2, with the rate outside the velocity).
 
         d = g + decay · p (matrices only)        u ← μ u + d        p ← p − rate · u        (nesterov: d + μ u for u)
+
+    Raises ConfigError on a rate, momentum or decay that cannot be.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minilm.autograd.tensor import Tensor, no_grad
+from minilm.autograd import Tensor, no_grad
 from minilm.backend import generator
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
@@ -57,7 +57,7 @@ class Threads:
         self._stack.close()
 
     def map(self, function: Callable[..., Any], *items: Iterable[Any]) -> list[Any]:
-        """[function(*item) for each item], in order, once all are done; the first error is raised with its traceback."""
+        """[function(*item) for each item], once all are done; the first error of one is raised with its traceback."""
         if self._pool is None:
             return [function(*item) for item in zip(*items, strict=True)]
         futures = [self._pool.submit(function, *item) for item in zip(*items, strict=True)]
@@ -72,7 +72,7 @@ def available_cores() -> int:
     else:
         allowed = set(range(os.cpu_count() or 1))
     cores = {_siblings(cpu) for cpu in allowed}
-    return max(1, min(len(cores), math.ceil(_quota())))
+    return max(1, math.ceil(min(len(cores), _quota())))
 
 
 def _siblings(cpu: int, root: Path = Path("/sys/devices/system/cpu")) -> str:
@@ -178,6 +178,8 @@ class DataParallel:
     def evaluate(self, objective: Any, batches: Iterable[Batch]) -> tuple[float, dict[str, float]]:
         """The objective's mean over all `batches` together, without dropout and without recording a graph."""
         batches = list(batches)
+        if not batches:
+            raise DataError(tr("evaluate: there is no batch to evaluate on"))
         counts: dict[str, int] = {}
         for batch in batches:
             for name, count in objective.counts(batch).items():

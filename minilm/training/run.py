@@ -5,6 +5,8 @@
     log.jsonl        one record a logged step
     checkpoints/     step-…, the newest whole ones
     lock             held while a training writes here
+
+config.json is written last, so a folder with one is a whole run.
 """
 
 import contextlib

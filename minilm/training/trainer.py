@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,18 +72,20 @@ class Trainer:
         callback: Callback | None = None,
         show: bool = True,
     ):
-        """model: a Module. objective: see objectives.py. validation: batches to evaluate on, iterated anew each time.
+        """model: a Module. objective: see objectives.py. validation: batches to evaluate on.
 
         run: where log and checkpoints go; without one nothing is saved. callback(trainer, record) is called after
         each logged or evaluated step, with the model in evaluation mode; text that it returns is shown.
         show: report progress on the screen.
         """
         self.model, self.objective, self.batches, self.config = model, objective, batches, config
-        self.validation, self.run, self.callback, self.show = validation, run, callback, show
+        self.validation = None if validation is None else list(validation)
+        self.run, self.callback, self.show = run, callback, show
         self.optimizer = config.make_optimizer(model.named_parameters())
         self.threads = config.threads or available_cores()
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}
+        self._parallel: DataParallel | None = None
         self._resumed: Checkpoint | None = None
         self._may_start_over = run is None or run.latest() is None
 
@@ -166,8 +168,7 @@ class Trainer:
             )
         with contextlib.ExitStack() as stack:
             self._log = self._open_run(stack)
-            threads = stack.enter_context(Threads(self.threads))
-            self._parallel = DataParallel(self.model, self.optimizer.flat, threads)
+            stack.enter_context(self._workers())
             self._display = stack.enter_context(TrainingDisplay(self.config.steps, self.step, self.show))
             self._greet()
             stop = stack.enter_context(StopRequest())
@@ -188,6 +189,7 @@ class Trainer:
         for later in checkpoints_in(self.run.checkpoints):
             if step_of(later) > self.step:
                 set_aside(later)
+        self._prune(self.run)  # a kill may have come between a checkpoint and this
         kept = checkpoints_in(self.run.checkpoints)
         self._best = min((metric_of(path, "validation_loss") for path in kept), default=math.inf)
         return stack.enter_context(contextlib.closing(Log(self.run.log, self.step)))
@@ -216,7 +218,7 @@ class Trainer:
         record = {"step": self.step, "loss": loss, **metrics, "rate": self.config.rate_at(self.step)}
         record |= {"gradient_norm": norm, "tokens": self.tokens}
         if self.validation is not None and self._due(self.config.evaluate_every):
-            record |= self._evaluate()
+            record |= self._validate(self.validation)
             logged = True
         self.seconds = time.perf_counter() - self._clock
         record |= {"seconds": round(self.seconds, 3), "tokens_per_second": round(self._window[0] / self._window[1], 1)}
@@ -243,14 +245,15 @@ class Trainer:
                 )
             )
         key = (self.config.seed, DROPOUT, self.step)
-        loss, metrics = self._parallel.gradients(self.objective, batch, self.config.accumulation, key)
+        with self._workers() as workers:
+            loss, metrics = workers.gradients(self.objective, batch, self.config.accumulation, key)
         self._check_finite(tr("the loss"), loss, self.step + 1)
         norm = global_norm([self.optimizer.flat.gradients])
         self._check_finite(tr("the norm of the gradient"), norm, self.step + 1)
         if self.config.clip is not None and norm > self.config.clip:
             clip_by_global_norm(self.optimizer.parameters, self.config.clip)
         self.step += 1
-        self.optimizer.step(self.config.rate_at(self.step), self._parallel.threads)
+        self.optimizer.step(self.config.rate_at(self.step), workers.threads)
         self.optimizer.zero_grad()
         return loss, norm, metrics, batch["ids"].size
 
@@ -274,10 +277,29 @@ class Trainer:
             )
         )
 
-    def _evaluate(self) -> dict[str, float]:
-        loss, metrics = self._parallel.evaluate(self.objective, self.validation or ())
-        self._check_finite(tr("the validation loss"), loss, self.step)
-        return {"validation_loss": loss, **{f"validation_{name}": value for name, value in metrics.items()}}
+    def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """{"loss": the objective's mean over all terms of all `batches`, and what else it reports}, without dropout."""
+        with self._workers() as workers:
+            loss, metrics = workers.evaluate(self.objective, batches)
+        return {"loss": loss, **metrics}
+
+    def _validate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        found = self.evaluate(batches)
+        self._check_finite(tr("the validation loss"), found["loss"], self.step)
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    @contextlib.contextmanager
+    def _workers(self) -> Iterator[DataParallel]:
+        """The threads and their replicas: those of the training that is going on, else some for this block."""
+        if self._parallel is not None:
+            yield self._parallel
+            return
+        with Threads(self.threads) as threads:
+            self._parallel = DataParallel(self.model, self.optimizer.flat, threads)
+            try:
+                yield self._parallel
+            finally:
+                self._parallel = None
 
     def _report(self, record: dict[str, Any]) -> None:
         """Log a record, show it, and let the callback see it."""
@@ -286,7 +308,7 @@ class Trainer:
             self._log.append(record)
         self._display.update(record, self._seconds_left(), logged=True)
         if self.callback:
-            with self._parallel.evaluating():
+            with self._workers() as workers, workers.evaluating():
                 text = self.callback(self, record)
             if text:
                 self._display.say(text)
@@ -325,6 +347,9 @@ class Trainer:
         }
         weights = {name: to_numpy(array) for name, array in self.model.state_dict().items()}
         save_checkpoint(run.checkpoints, self.step, weights, self.optimizer.state_dict(), state)
+        self._prune(run)
+
+    def _prune(self, run: Run) -> None:
         prune(run.checkpoints, self.config.keep, "validation_loss" if self.config.keep_best else None)
 
     def _stop(self) -> None:

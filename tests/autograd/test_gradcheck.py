@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minilm.autograd import ops as F
-from minilm.autograd.gradcheck import GradientError, gradcheck, slope
-from minilm.autograd.tensor import Tensor, primitive
+from minilm import functional as F
+from minilm.autograd import GradientError, Tensor, gradcheck, primitive
+from minilm.autograd.gradcheck import slope
 from minilm.errors import DTypeError
 
 X = np.random.default_rng(0).standard_normal((2, 3))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import minilm.functional as F
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.training import NextToken, Run, TrainConfig, Trainer
 
 V, D, T = 11, 8, 6
@@ -72,7 +72,7 @@ class Batches:
         ids = rng.integers(0, V, (self.size, T))
         targets = (2 * ids + rng.integers(0, 2, ids.shape)) % V
         targets[rng.random(targets.shape) < 0.2] = -100
-        targets[0, 0] = 1
+        targets[0, 0] = 2 * ids[0, 0] % V
         return {"ids": ids, "targets": targets}
 
 

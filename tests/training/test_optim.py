@@ -2,10 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import CheckpointError, ConfigError, DTypeError, GraphError, TrainingError
 from minilm.training import optim
-from minilm.training.optim import SGD, AdamW, FlatParameters, adamw_in_chunks, adamw_plain, clip_by_global_norm, global_norm
+from minilm.training.optim import (
+    SGD,
+    AdamW,
+    FlatParameters,
+    adamw_in_chunks,
+    adamw_plain,
+    clip_by_global_norm,
+    global_norm,
+)
 from minilm.training.parallel import Threads
 
 SHAPES = {"bias": (5,), "table": (300, 130), "weight": (7, 5), "scale": (40001,), "kernel": (2, 3, 4)}

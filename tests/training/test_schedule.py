@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -20,8 +21,8 @@ def test_ends_are_exact(shape, peak, warmup, more, floor):
     assert abs(learning_rate(warmup + more, **settings) - end) <= 1e-12 * peak
     assert abs(learning_rate(warmup + more + 7, **settings) - end) <= 1e-12 * peak
     rates = [learning_rate(s, **settings) for s in range(warmup + more + 1)]
-    assert all(a < b for a, b in zip(rates[:warmup], rates[1 : warmup + 1], strict=True))
-    assert all(a >= b - 1e-12 * peak for a, b in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(rates[: warmup + 1]))
+    assert all(a >= b - 1e-12 * peak for a, b in itertools.pairwise(rates[warmup:]))
 
 
 def test_halfway_values():
