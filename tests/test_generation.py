@@ -202,7 +202,7 @@ def test_window_is_a_function_of_the_length_and_moves_by_half_a_context():
         starts = [window_start(n, context) for n in range(1, 40)]
         hop = max(1, context // 2)
         for n, start in enumerate(starts, 1):
-            assert start % hop == 0 and context - hop < n - start <= context or start == 0 and n <= context
+            assert (start % hop == 0 and context - hop < n - start <= context) or (start == 0 and n <= context)
     assert [window_start(n, 8) for n in (1, 8, 9, 12, 13, 16, 17)] == [0, 0, 4, 4, 8, 8, 12]
 
 
@@ -366,7 +366,7 @@ def test_prompts_that_are_none_are_refused_at_once(wild, ids, error):
 def test_other_refusals(wild):
     with pytest.raises(ConfigError, match="max_new_tokens is -1"):
         stream(wild, [1], -1)
-    with pytest.raises(ConfigError, match="max_new_tokens is 2.5"):
+    with pytest.raises(ConfigError, match=r"max_new_tokens is 2\.5"):
         stream(wild, [1], 2.5)
     with pytest.raises(DataError, match="got id 11, but the model's vocabulary"):
         generate(wild, [1, 11], 3)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilm.autograd.gradcheck import slope
-from minilm.autograd.tensor import Tensor, fast, no_grad
+from minilm.autograd import Tensor, fast, no_grad
 from minilm.errors import ConfigError, DataError, DTypeError, GraphError, ShapeError
 from minilm.models import GPT, GPTConfig
 from minilm.models.gpt import attention_weights
@@ -371,7 +371,7 @@ def test_ids_of_another_shape(lively_gpt, ids):
 
 @pytest.mark.parametrize("ids", [[[1.0, 2.0]], [[True, False]]])
 def test_ids_that_are_no_integers(lively_gpt, ids):
-    with pytest.raises(DTypeError, match="ids: got .* wanted integers"):
+    with pytest.raises(DTypeError, match=r"ids: got .* wanted integers"):
         lively_gpt()(ids)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilm.autograd.tensor import no_grad
+from minilm.autograd import no_grad
 from minilm.errors import ConfigError
 from minilm.models import GPT, SIZES, GPTConfig, count_parameters, gpt_config, parameters_by_part
 

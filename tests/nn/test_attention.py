@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilm.autograd.tensor import fast, no_grad
+from minilm.autograd import fast, no_grad
 from minilm.errors import ConfigError, GraphError, ShapeError
 from minilm.nn import Block, KVCache, MultiHeadAttention
 from minilm.nn.attention import merge_heads, split_heads

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minilm.autograd.gradcheck import gradcheck
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import ConfigError, ShapeError
 from minilm.nn import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from minilm.nn.init import normal, residual_std

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minilm.autograd.tensor import Tensor
+from minilm.autograd import Tensor
 from minilm.errors import CheckpointError, GraphError
 from minilm.models import GPT, GPTConfig
 from minilm.nn import Dropout, LayerNorm, Linear, Module, Parameter
