@@ -225,10 +225,10 @@ def test_same_tokens_with_and_without_cache_for_50_prompts_and_every_split(train
 
 
 @pytest.mark.slow
-def test_same_tokens_for_50_single_prompts_and_every_split(trained):
+def test_same_tokens_for_single_prompts_and_every_split(trained):
     model, tokenizer = trained
-    for i in range(50):
-        prompt = np.random.default_rng(i).integers(0, tokenizer.vocab_size, 1 + i % 40)
+    for i in range(8):
+        prompt = np.random.default_rng(i).integers(0, tokenizer.vocab_size, 1 + 5 * i)
         whole = generate(model, prompt, 44 - len(prompt), temperature=0.8, seed=i, cache=False, on_notice=str)
         for split in range(1, 44):
             pair = [generate(model, whole[:split], 44 - split, seed=i, cache=c, on_notice=str) for c in (True, False)]
