@@ -156,7 +156,7 @@ class Module:
 def _misfits(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarray]) -> list[str]:
     """What keeps the arrays from being loaded, a phrase for each kind of fault."""
     missing = [name for name in parameters if name not in arrays]
-    unexpected = [name for name in arrays if name not in parameters]
+    unexpected = sorted(set(arrays) - set(parameters))
     both = [(name, p, arrays[name]) for name, p in parameters.items() if name in arrays]
     shapes = [f"{name} {a.shape} ≠ {p.shape}" for name, p, a in both if a.shape != p.shape]
     kinds = [f"{name} ({a.dtype})" for name, p, a in both if not np.can_cast(a.dtype, p.dtype, "same_kind")]

@@ -15,7 +15,9 @@ from minilm.models.gpt import attention_weights
 
 NORMS = ["pre", "post"]
 IDS = np.random.default_rng(7).integers(0, 13, (2, 9))
-TARGETS = np.where(np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9)))
+TARGETS = np.where(
+    np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9))
+)
 
 
 # -------------------------------------------------------------------------------------------------------- gradients
@@ -369,7 +371,7 @@ def test_ids_of_another_shape(lively_gpt, ids):
 
 @pytest.mark.parametrize("ids", [[[1.0, 2.0]], [[True, False]]])
 def test_ids_that_are_no_integers(lively_gpt, ids):
-    with pytest.raises(DTypeError, match="ids: got .* wanted integers"):
+    with pytest.raises(DTypeError, match=r"ids: got .* wanted integers"):
         lively_gpt()(ids)
 
 

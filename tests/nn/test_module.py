@@ -95,13 +95,13 @@ def test_load_names_every_fault_and_changes_nothing():
     del state["first.bias"], state["second.bias"]
     state["scale"] = np.ones(3)
     state["layers.0.weight"] = np.ones((2, 3))
-    state["head.weight"] = np.ones(1)
+    state["head.weight"] = state["a"] = np.ones(1)
     state["layers.0.bias"] = np.array(["a", "b"])
     with pytest.raises(CheckpointError) as caught:
         model.load_state_dict(state)
     said = str(caught.value)
     assert "missing: first.bias, second.bias;" in said
-    assert "unexpected: head.weight;" in said
+    assert "unexpected: a, head.weight;" in said
     assert "of another shape: layers.0.weight (2, 3) ≠ (3, 2), scale (3,) ≠ (2,);" in said
     assert "not numbers of this kind: layers.0.bias (<U1)" in said
     assert said.startswith("these weights do not fit Tied: ")
