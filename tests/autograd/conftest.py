@@ -141,7 +141,7 @@ MODULES = {
 
 @pytest.fixture(scope="session")
 def tiles() -> Callable:
-    """tiles(CHUNK=7): a block in which chunks and tiles are so small that small shapes have many, the last one partial."""
+    """tiles(CHUNK=7): a block in which tiles are so small that small shapes have many, the last one partial."""
 
     @contextlib.contextmanager
     def changed(**sizes: int) -> Iterator[None]:
