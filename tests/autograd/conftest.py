@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minilm.autograd import attention, fused, losses
-from minilm.autograd.tensor import Tensor, fast, grad, no_grad
+from minilm.autograd import Tensor, fast, grad, no_grad
 
 
 class Watched(np.ndarray):

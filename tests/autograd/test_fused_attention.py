@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minilm.functional as F
 from minilm.autograd.gradcheck import gradcheck
-from minilm.autograd.tensor import Tensor, fast, grad
+from minilm.autograd import Tensor, fast, grad
 from minilm.errors import ConfigError, DTypeError, ShapeError
 
 seeds = st.integers(0, 2**32 - 1)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes
 
 import minilm.functional as F
 from minilm.autograd.gradcheck import gradcheck
-from minilm.autograd.tensor import Tensor, fast, grad
+from minilm.autograd import Tensor, fast, grad
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 
 seeds = st.integers(0, 2**32 - 1)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilm.autograd.gradcheck import slope
 from minilm.autograd import Tensor, fast, no_grad
+from minilm.autograd.gradcheck import slope
 from minilm.errors import ConfigError, DataError, DTypeError, GraphError, ShapeError
 from minilm.models import GPT, GPTConfig
 from minilm.models.gpt import attention_weights
