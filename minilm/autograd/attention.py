@@ -153,7 +153,7 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _
     return saved
 
 
-def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv):
+def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> None:
     """Write the cotangents of q, k and v. With w = keep ⊙ e, h = r ⊙ g, each row's r ⟨g, y⟩ in d:
 
     v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale).
@@ -233,7 +233,8 @@ def _(g, residuals):
     qkv, y, heads, how, saved = residuals
     gqkv = np.empty(qkv.shape, qkv.dtype)
     (gy,), (out,) = _unpacked(g, heads, 1), _unpacked(y, heads, 1)
-    _attend_vjp(gy, *_unpacked(qkv, heads, 3), out, how, saved, *_unpacked(gqkv, heads, 3))
+    (q, k, v), (gq, gk, gv) = _unpacked(qkv, heads, 3), _unpacked(gqkv, heads, 3)
+    _attend_vjp(gy, q, k, v, out, how, saved, gq, gk, gv)
     return (gqkv,)
 
 

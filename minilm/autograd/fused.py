@@ -199,76 +199,108 @@ def _by_chunks(formula: Any, x: np.ndarray, save: bool) -> tuple[np.ndarray, np.
     h = x.reshape(-1)
     y = np.empty(h.size, h.dtype)
     d = np.empty(h.size, h.dtype) if save else None
-    scratch = np.empty(min(CHUNK, h.size), h.dtype)
-    with np.errstate(over="ignore"):  # 1 / (1 + e^large) is 0, as it should be
-        for i in range(0, h.size, CHUNK):
-            part = slice(i, i + CHUNK)
-            formula(h[part], y[part], None if d is None else d[part], scratch[: h.size - i])
+    scratch = np.empty((3, min(CHUNK, h.size)), h.dtype)
+    for i in range(0, h.size, CHUNK):
+        part = slice(i, i + CHUNK)
+        formula(h[part], y[part], None if d is None else d[part], scratch[:, : h.size - i])
     return y.reshape(x.shape), None if d is None else d.reshape(x.shape)
 
 
-def _gelu_tanh(x, y, d, s):
-    """s = (1 + tanh u) / 2 = 1 / (1 + e⁻²ᵘ), y = x s, dy/dx = s (1 + 2 x u' (1 - s))."""
-    c = math.sqrt(2 / math.pi)
-    np.multiply(x, x, out=y)
-    if d is not None:
-        np.multiply(y, 6 * 0.044715 * c, out=d)
-        d += 2 * c
-        d *= x  # 2 x u'
-    np.multiply(y, -2 * 0.044715 * c, out=s)
-    s -= 2 * c
-    s *= x
-    np.exp(s, out=s)
-    s += 1
+def _times_sigmoid(x, u, y, d, e):
+    """y = x s, s = 1 / (1 + e⁻ᵘ). d, if given, holds x u' and becomes dy/dx = s (1 + x u' (1 - s)). Uses up u and e.
+
+    1 - s is made as s e⁻ᵘ, which loses no digits; e⁻ᵘ stops at e⁸⁰, where s is 0 for all purposes.
+    """
+    np.negative(u, out=u)
+    np.minimum(u, 80, out=u)
+    np.exp(u, out=e)
+    s = np.add(e, 1, out=u)
     np.divide(1, s, out=s)
     np.multiply(x, s, out=y)
     if d is not None:
-        _times_one_plus(d, s)
+        e *= s
+        d *= e
+        d += 1
+        d *= s
 
 
-def _times_one_plus(d, s):
-    """d becomes s (1 + d (1 - s))."""
-    d -= d * s
-    d += 1
-    d *= s
-
-
-def _gelu_erf(x, y, d, s):
-    """s = (1 + erf(x/√2)) / 2, y = x s, dy/dx = s + x exp(-x²/2) / √(2π)."""
-    np.multiply(x, math.sqrt(0.5), out=s)
-    s[...] = backend.erf(s)
-    s += 1
-    s *= 0.5
-    np.multiply(x, s, out=y)
+def _gelu_tanh(x, y, d, scratch):
+    """(1 + tanh(u/2)) / 2 = 1 / (1 + e⁻ᵘ), u = 2 √(2/π) (x + 0.044715 x³)."""
+    c = math.sqrt(8 / math.pi)
+    square, u, _ = scratch
+    np.multiply(x, x, out=square)
     if d is not None:
-        np.multiply(x, x, out=d)
-        d *= -0.5
-        np.exp(d, out=d)
-        d *= 1 / math.sqrt(2 * math.pi)
+        np.multiply(square, 3 * 0.044715 * c, out=d)
+        d += c
         d *= x
-        d += s
+    np.multiply(square, 0.044715 * c, out=u)
+    u += c
+    u *= x
+    _times_sigmoid(x, u, y, d, square)
 
 
-def _silu(x, y, d, s):
-    """s = 1 / (1 + e⁻ˣ), y = x s, dy/dx = s (1 + x (1 - s))."""
-    np.negative(x, out=s)
-    np.exp(s, out=s)
-    s += 1
-    np.divide(1, s, out=s)
-    np.multiply(x, s, out=y)
+def _silu(x, y, d, scratch):
+    u, e, _ = scratch
+    u[...] = x
     if d is not None:
         d[...] = x
-        _times_one_plus(d, s)
+    _times_sigmoid(x, u, y, d, e)
 
 
-_FORMULAS = {"tanh": _gelu_tanh, "none": _gelu_erf}
+def _gelu_erf(x, y, d, scratch):
+    """y = x Φ, dy/dx = Φ + x exp(-x²/2) / √(2π)."""
+    phi, bell, _ = scratch
+    np.multiply(x, math.sqrt(0.5), out=phi)
+    phi[...] = backend.erf(phi)
+    phi += 1
+    phi *= 0.5
+    np.multiply(x, phi, out=y)
+    if d is not None:
+        np.multiply(x, x, out=bell)
+        bell *= -0.5
+        np.exp(bell, out=bell)
+        bell *= 1 / math.sqrt(2 * math.pi)
+        np.multiply(x, bell, out=d)
+        d += phi
+
+
+# Φ(-a) = exp(-a²/2) (t b₁ + … + t⁵ b₅) with t = 1 / (1 + b₀ a), a ≥ 0, within 8e-8, which is float32's own rounding:
+# Abramowitz & Stegun 7.1.26, for erf(a/√2), their coefficients halved.
+_TAIL = (0.3275911 * math.sqrt(0.5), 0.127414796, -0.142248368, 0.7107068705, -0.7265760135, 0.5307027145)
+
+
+def _gelu_erf_float32(x, y, d, scratch):
+    """With q = Φ(-|x|), which shares its exp with dy/dx: y = max(x, 0) - |x| q, dy/dx = ½ ± (½ - q + |x| φ(x))."""
+    t, q, a = scratch
+    np.abs(x, out=a)
+    np.multiply(a, _TAIL[0], out=t)
+    t += 1
+    np.divide(1, t, out=t)
+    np.multiply(t, _TAIL[-1], out=q)
+    for b in _TAIL[-2:0:-1]:
+        q += b
+        q *= t
+    bell = np.multiply(a, a, out=t)
+    bell *= -0.5
+    np.exp(bell, out=bell)
+    q *= bell
+    np.multiply(a, q, out=y)
+    np.subtract(np.maximum(x, 0), y, out=y)
+    if d is not None:
+        bell *= 1 / math.sqrt(2 * math.pi)
+        bell *= a
+        bell -= q
+        bell += 0.5
+        np.copysign(bell, x, out=d)
+        d += 0.5
 
 
 @gelu.kernel
 def _(x, approximate, *, save):
-    if not kernel_fits(x) or approximate not in _FORMULAS:
+    if not kernel_fits(x) or approximate not in ("tanh", "none"):
         return NotImplemented
-    return _by_chunks(_FORMULAS[approximate], x, save)
+    exact = _gelu_erf_float32 if x.dtype == np.float32 else _gelu_erf
+    return _by_chunks(_gelu_tanh if approximate == "tanh" else exact, x, save)
 
 
 @gelu.kernel_vjp("x")

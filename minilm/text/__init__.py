@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from minilm.text.batches import TokenBatches, encode_documents
     from minilm.text.bpe import ByteBPE
     from minilm.text.char import CharTokenizer
-    from minilm.text.corpora import Corpus, built_in_corpora, load_corpus
+    from minilm.text.corpora import Corpus, built_in_corpora, is_available, load_corpus
     from minilm.text.fetch import fetch_corpus
     from minilm.text.tokenizer import Tokenizer, load_tokenizer
     from minilm.text.units import bits_per_byte
@@ -22,6 +22,7 @@ _MODULE_OF = {
     "built_in_corpora": "corpora",
     "encode_documents": "batches",
     "fetch_corpus": "fetch",
+    "is_available": "corpora",
     "load_corpus": "corpora",
     "load_tokenizer": "tokenizer",
 }
@@ -36,6 +37,7 @@ __all__ = [
     "built_in_corpora",
     "encode_documents",
     "fetch_corpus",
+    "is_available",
     "load_corpus",
     "load_tokenizer",
 ]

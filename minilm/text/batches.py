@@ -67,7 +67,7 @@ class TokenBatches:
                 )
             )
         self.tokens, self.context, self.batch_size, self.seed = tokens, int(context), int(batch_size), int(seed)
-        # One fewer than fit, where that leaves any: the offset moves within what is spare, at least T places.
+        # As many as fit after any offset in [0, T); the offset then moves within all that is spare.
         self.windows_per_epoch = max(1, (len(tokens) - self.context) // self.context)
         self._epochs: dict[int, np.ndarray] = {}
 

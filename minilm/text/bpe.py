@@ -86,7 +86,6 @@ class ByteBPE(Tokenizer):
         """
         if repeated := next((text for text, n in Counter(special_tokens).items() if n > 1), None):
             raise DataError(tr("special token {name} is given twice; name each once", name=repr(repeated)))
-        documents = [documents] if isinstance(documents, str) else documents
         wanted = vocab_size - 256 - len(special_tokens)
         if wanted < 0:
             raise DataError(
@@ -96,11 +95,7 @@ class ByteBPE(Tokenizer):
                     special=len(special_tokens),
                 )
             )
-        counts: Counter[bytes] = Counter()
-        for document in documents:
-            _check_encodable(document)
-            for piece, count in Counter(split(document)).items():
-                counts[piece.encode("utf-8")] += count
+        counts = _count_pieces([documents] if isinstance(documents, str) else documents)
         tokens, merges = _learn_merges(counts, wanted, progress)
         if len(tokens) < 256 + wanted:
             raise DataError(
@@ -249,6 +244,15 @@ class ByteBPE(Tokenizer):
             for i, symbols in enumerate(description["tokens"])
         ]
         return cls(tokens, [(left, right) for left, right in description["merges"]], special)
+
+
+def _count_pieces(documents: Iterable[str]) -> Counter[bytes]:
+    counts: Counter[bytes] = Counter()
+    for document in documents:
+        _check_encodable(document)
+        for piece, count in Counter(split(document)).items():
+            counts[piece.encode("utf-8")] += count
+    return counts
 
 
 def _learn_merges(counts: Counter[bytes], wanted: int, progress: Progress | None) -> tuple[list[bytes], list[Pair]]:

@@ -150,6 +150,12 @@ def load_corpus(name_or_path: str | Path) -> Corpus:
     return Corpus(path.name, (read_text(path),), str(path), tr("not stated"))
 
 
+def is_available(name: str) -> bool:
+    """Whether the built-in corpus `name` can be loaded now: it needs no fetching, or has been fetched."""
+    recorded = built_in_corpora()[name]
+    return not recorded["fetched"] or fetched_folder(name, recorded).is_dir()
+
+
 def fetched_folder(name: str, recorded: dict[str, Any]) -> Path:
     """Where the texts of a fetched corpus lie, in the user's cache."""
     return cache_folder() / "corpora" / f"{name}-{recorded['sha256'][:12]}"

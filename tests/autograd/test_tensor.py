@@ -72,9 +72,9 @@ def test_a_long_chain_neither_recurses_nor_dawdles() -> None:
     h = x
     for _ in range(20_000):
         h = h + step
-    start = time.perf_counter()
+    start = time.thread_time()  # this thread's own, whatever else the machine does
     h.backward(np.ones(1))
-    seconds = time.perf_counter() - start
+    seconds = time.thread_time() - start
     assert step.grad.item() == 20_000
     assert x.grad.item() == 1
     assert seconds < 1

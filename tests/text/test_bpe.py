@@ -193,6 +193,7 @@ def test_progress_is_told():
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
+@settings(max_examples=20)
 @given(UNICODE)
 def test_files_and_json_bring_the_same_tokenizer_back(tmp_path_factory, trained, text):
     folder = tmp_path_factory.mktemp("bpe")

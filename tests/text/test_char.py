@@ -1,7 +1,7 @@
 """CharTokenizer: every text it was trained on comes back; what it does not know is named."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilm.errors import DataError
@@ -43,6 +43,7 @@ def test_empty_training_text():
         CharTokenizer.train([])
 
 
+@settings(max_examples=50)
 @given(st.text(min_size=1), st.booleans())
 def test_save_and_load(tmp_path_factory, text, unknown):
     path = tmp_path_factory.mktemp("char") / "tokenizer.json"

