@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minilm import backend
-from minilm.autograd import no_grad, value
+from minilm.autograd import value
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 
@@ -216,7 +216,7 @@ class _Reader:
     """Asks a model for the logits that follow ever longer ids."""
 
     def __init__(self, model: Any, batch: int, cached: bool):
-        self.model = model
+        self.model = model.bare().eval()  # a copy of the structure: the model itself stays in its mode
         self.cache = model.new_cache(batch) if cached else None
         self.start = 0  # of the window that the cache holds
 
@@ -227,9 +227,8 @@ class _Reader:
             self.cache.clear()
         self.start = start
         held = self.cache.length if self.cache is not None else 0
-        with no_grad(), self.model.evaluating():
-            hidden = self.model.hidden(ids[:, start + held :], cache=self.cache)  # (B, t, D), t the ids not yet read
-            return self.model.logits(hidden[:, -1])  # (B, V)
+        hidden = self.model.hidden(ids[:, start + held :], cache=self.cache)  # (B, t, D), t the ids not yet read
+        return self.model.logits(hidden[:, -1])  # (B, V)
 
 
 def window_start(length: int, context: int) -> int:

@@ -220,6 +220,18 @@ def test_cache_in_any_pieces(pieces):
         np.testing.assert_allclose(np.concatenate(found, 1), model(ids).numpy(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("settings", [{"norm": "pre"}, {"norm": "post"}, {"tied": False}], ids=str)
+def test_a_bare_model_computes_the_same_to_the_bit(lively_gpt, settings):
+    model = lively_gpt(np.float32, **settings)
+    bare, mask = model.bare(), np.arange(9) > np.array([[3], [-1]])
+    with no_grad():
+        for options in ({}, {"attention_mask": mask}):
+            logits = bare(IDS, cache=bare.new_cache(2), **options)
+            assert type(logits) is np.ndarray and logits.dtype == np.float32
+            assert (logits == model(IDS, cache=model.new_cache(2), **options).numpy()).all()
+            assert (bare(IDS, **options) == model(IDS, **options).numpy()).all()
+
+
 def test_a_cleared_cache_is_a_new_one(lively_gpt):
     model = lively_gpt()
     with no_grad():

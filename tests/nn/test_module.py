@@ -154,6 +154,20 @@ def test_gpt_replica_keeps_the_head_tied():
         assert p.grad.data is not q.grad.data
 
 
+def test_bare_has_arrays_for_parameters_and_computes_the_same():
+    model = Tied()
+    bare = model.bare()
+    assert type(bare) is Tied and bare.parameters() == [] and len(model.parameters()) == len(NAMES)
+    assert bare.first.weight is model.first.weight.data is bare.second.weight
+    assert bare.layers[0].bias is model.layers[0].bias.data and bare.frozen is model.frozen
+    x = rng(3).standard_normal((5, 3)).astype(np.float32)
+    y = bare.layers[0](bare.second(x))
+    assert type(y) is np.ndarray
+    np.testing.assert_array_equal(y, model.layers[0](model.second(x)).numpy())
+    bare.eval()
+    assert model.training and model.layers[0].training
+
+
 def test_modes_and_generator_reach_every_part():
     model = Tied()
     assert model.eval() is model and not any(m.training for _, m in model.named_modules())
