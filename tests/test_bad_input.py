@@ -159,7 +159,7 @@ def test_a_full_disk(minilm: Any, text: Path, tmp_path: Path, monkeypatch: Any) 
 
     def full(descriptor: int, data: bytes) -> None:
         written.append(len(data))
-        if sum(written) > 250_000:
+        if sum(written) > 500_000:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(descriptor, data)
 

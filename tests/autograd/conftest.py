@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from minilm.autograd import attention, fused, losses
-from minilm.autograd import Tensor, fast, grad, no_grad
+from minilm.autograd import Tensor, attention, fast, fused, grad, losses, no_grad
 
 
 class Watched(np.ndarray):
     """A float32 array that does not let itself be turned into float64, nor anything computed from it."""
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        plain = [x.view(np.ndarray) if isinstance(x, Watched) else x for x in inputs]
+        plain = [x.view(np.ndarray) if isinstance(watched(x), Watched) else x for x in inputs]
         if out is not None:
             kwargs["out"] = tuple(x.view(np.ndarray) if isinstance(x, Watched) else x for x in out)
         result = getattr(ufunc, method)(*plain, **kwargs)
@@ -132,6 +131,7 @@ def check() -> Check:
 
 MODULES = {
     "CHUNK": fused,
+    "ROW_CHUNK": fused,
     "TILE_ROWS": attention,
     "TILE_BYTES": attention,
     "LOGITS_ROWS": losses,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 import minilm.functional as F
-from minilm.autograd.gradcheck import gradcheck
 from minilm.autograd import Tensor, fast, grad
+from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -29,7 +29,7 @@ def normal(seed: int, *of: tuple[int, ...]) -> list[np.ndarray]:
 @given(st.data(), shapes, chunks, seeds)
 def test_softmax_and_log_softmax(check, tiles, data, shape, chunk, seed):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    with tiles(CHUNK=chunk):
+    with tiles(CHUNK=chunk, ROW_CHUNK=chunk):
         check(F.softmax, normal(seed, shape), {"axis": axis}, lambda x: torch.softmax(x, axis), seed)
         check(F.log_softmax, normal(seed, shape), {"axis": axis}, lambda x: torch.log_softmax(x, axis), seed)
 
@@ -45,7 +45,7 @@ def test_softmax_of_large_and_of_hidden_scores():
 @given(shapes, chunks, seeds)
 def test_activations(check, tiles, shape, chunk, seed):
     (x,) = normal(seed, shape)
-    with tiles(CHUNK=chunk):
+    with tiles(CHUNK=chunk, ROW_CHUNK=chunk):
         check(F.gelu, [x], {}, lambda x: theirs.gelu(x, approximate="tanh"), seed)
         check(F.gelu, [x], {"approximate": "none"}, theirs.gelu, seed)
         check(F.silu, [x], {}, theirs.silu, seed)
@@ -85,7 +85,7 @@ def test_layer_norm(check, tiles, shape, with_weight, with_bias, chunk, epsilon,
     def layer_norm(x, weight, bias):
         return theirs.layer_norm(x, shape[-1:], weight, bias, epsilon)
 
-    with tiles(CHUNK=chunk):
+    with tiles(CHUNK=chunk, ROW_CHUNK=chunk):
         check(F.layer_norm, args, {"epsilon": epsilon}, layer_norm if shape[-1] > 1 else None, seed)
 
 
@@ -93,7 +93,7 @@ def test_layer_norm(check, tiles, shape, with_weight, with_bias, chunk, epsilon,
 def test_rms_norm(check, tiles, shape, with_weight, chunk, seed):
     x, weight = normal(seed, shape, shape[-1:])
     args = [x, weight if with_weight else None]
-    with tiles(CHUNK=chunk):
+    with tiles(CHUNK=chunk, ROW_CHUNK=chunk):
         check(F.rms_norm, args, {"epsilon": 1e-3}, lambda x, w: theirs.rms_norm(x, shape[-1:], w, 1e-3), seed)
 
 

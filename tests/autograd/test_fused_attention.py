@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minilm.functional as F
-from minilm.autograd.gradcheck import gradcheck
 from minilm.autograd import Tensor, fast, grad
+from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, DTypeError, ShapeError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -80,7 +80,7 @@ def test_self_attention(check, tiles, data, B, H, T, K, causal, rows, size, seed
 @pytest.mark.parametrize(("T", "S"), [(130, 130), (70, 150), (150, 70), (1, 200)])
 def test_attention_at_the_real_tile_sizes(check, T, S):
     rng = np.random.default_rng(7)
-    q, k, v = (rng.standard_normal((3, 5, *s)) for s in ((T, 8), (S, 8), (S, 8)))
+    q, k, v = (rng.standard_normal((3, 13, *s)) for s in ((T, 8), (S, 8), (S, 8)))
     for mask in (None, rng.random((3, 1, 1, S)) < 0.7):
         check(F.attention, [q, k, v], {"mask": mask, "causal": True}, torchs_attention(mask, True, None, None, 1))
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 import minilm.functional as F
-from minilm.autograd.gradcheck import gradcheck
 from minilm.autograd import Tensor, fast, grad
+from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -66,7 +66,7 @@ def test_cross_entropy(check, tiles, shape, V, drawn, chunk, seed):
         y = torchs(given_options)(z, t)
         return y.reshape(shape) if y.ndim else y
 
-    with tiles(CHUNK=chunk):
+    with tiles(ROW_CHUNK=chunk):
         check(F.cross_entropy, [logits, targets], given_options, reference, seed)
 
 
@@ -84,7 +84,7 @@ def test_linear_cross_entropy(check, tiles, shape, V, D, drawn, with_bias, chunk
     def reference(x, w, t, b=None):
         return torchs(given_options)(theirs.linear(x, w, b), t)
 
-    with tiles(CHUNK=chunk, LOGITS_ROWS=rows, LOGITS_BYTES=size):
+    with tiles(ROW_CHUNK=chunk, LOGITS_ROWS=rows, LOGITS_BYTES=size):
         check(F.linear_cross_entropy, args, given_options, reference, seed)
 
 
