@@ -27,8 +27,8 @@ test: $(VENV)/test.stamp ## the tests (minutes)
 thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random examples
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --thorough
 
-bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run
-	$(ONE) $(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run (BENCH='training-S --json found.json' chooses)
+	$(BIN)/python tests/benchmarks $(BENCH)
 
 lint: $(VENV)/test.stamp ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .
