@@ -195,11 +195,23 @@ def _reading(dtype, scores, scale, mask, causal, keep, keep_scale) -> _Reading:
     return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale))
 
 
+def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> np.ndarray:
+    """One query that reads every key, as in generation with a cache: too little work to be cut into tiles."""
+    s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, 1, S)
+    s -= s.max(-1, keepdims=True)
+    np.exp(s, out=s)
+    y = np.matmul(s, v)  # (B, H, 1, Kv)
+    y /= s.sum(-1, keepdims=True)
+    return y
+
+
 @attention.kernel
 def _(query, key, value, mask, causal, scale, keep, keep_scale, *, save):
     if not kernel_fits(query, key, value):
         return NotImplemented
     _check_attention("attention", query, key, value, mask, keep)
+    if query.shape[2] == 1 and mask is None and keep is None and not save:
+        return _attend_once(query, key, value, _scale_of(scale, query)), None
     scores = (*query.shape[:3], key.shape[2])
     how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale)
     y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)

@@ -43,13 +43,23 @@ ROW_CHUNK = 1 << 17
 
 
 def kernel_fits(*arrays: Any) -> bool:
-    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty. Else the twin runs."""
-    found = [a for a in arrays if a is not None]
-    kinds = {a.dtype for a in found if isinstance(a, np.ndarray) and a.size}
-    return len(kinds) == 1 and kinds <= _KERNEL_DTYPES and all(isinstance(a, np.ndarray) and a.size for a in found)
+    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty; else the twin runs."""
+    dtype = None
+    for a in arrays:
+        if a is None:
+            continue
+        if (
+            not isinstance(a, np.ndarray)
+            or not a.size
+            or a.dtype not in _KERNEL_DTYPES
+            or a.dtype != (dtype or a.dtype)
+        ):
+            return False
+        dtype = a.dtype
+    return dtype is not None
 
 
-_KERNEL_DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
+_KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def row_chunks(rows: int, width: int) -> Iterator[slice]:
@@ -69,13 +79,14 @@ def column_sums(a: np.ndarray) -> np.ndarray:
 def check_floats(op: str, **arrays: Any) -> None:
     """DTypeError, naming the argument, where an array does not hold floating numbers."""
     for name, a in arrays.items():
-        if hasattr(a, "dtype") and a.dtype.kind != "f":
+        dtype = getattr(a, "dtype", None)
+        if dtype is not None and dtype.kind != "f":
             raise DTypeError(
                 tr(
                     "{op}: {name} is of {got}; it needs floating numbers: float32 or float64",
                     op=op,
                     name=name,
-                    got=a.dtype,
+                    got=dtype,
                 )
             )
 
@@ -348,9 +359,9 @@ def linear(x, weight, bias=None):
 
 @linear.kernel
 def _(x, weight, bias, *, save):
-    if not kernel_fits(x, weight, bias):
-        return NotImplemented
-    _check_linear(x, weight, bias)
+    if not kernel_fits(x, weight, bias) or weight.ndim != 2 or x.shape[-1:] != weight.shape[:1]:
+        return NotImplemented  # the twin says what is wrong
+    check_shape("linear", "bias", bias, weight.shape[1:])
     rows = x.reshape(-1, x.shape[-1])
     y = rows @ weight  # (B·T, F)
     if bias is not None:

@@ -84,6 +84,8 @@ class _Operation:
         """All arguments in their order, defaults filled in (a variadic operation's options stay keywords)."""
         if self.variadic:
             return args, self.defaults | kwargs
+        if not kwargs and len(args) == len(self.parameters):
+            return args, kwargs
         missing = self.parameters[len(args) :]
         try:
             args += tuple([kwargs.pop(p) if p in kwargs else self.defaults[p] for p in missing])
