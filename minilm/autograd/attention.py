@@ -28,7 +28,7 @@ from minilm.i18n import tr
 
 __all__ = ["attention", "self_attention"]
 
-TILE_ROWS = 64  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
+TILE_ROWS = 32  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
 TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
 
 

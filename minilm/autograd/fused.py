@@ -44,22 +44,17 @@ ROW_CHUNK = 1 << 17
 
 def kernel_fits(*arrays: Any) -> bool:
     """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty; else the twin runs."""
-    dtype = None
+    kind = None
     for a in arrays:
         if a is None:
             continue
-        if (
-            not isinstance(a, np.ndarray)
-            or not a.size
-            or a.dtype not in _KERNEL_DTYPES
-            or a.dtype != (dtype or a.dtype)
-        ):
+        if not isinstance(a, np.ndarray) or a.size == 0:
             return False
-        dtype = a.dtype
-    return dtype is not None
-
-
-_KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+        if a.dtype.char != kind:
+            if kind is not None or a.dtype.char not in "fd":
+                return False
+            kind = a.dtype.char
+    return kind is not None
 
 
 def row_chunks(rows: int, width: int) -> Iterator[slice]:
