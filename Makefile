@@ -12,7 +12,7 @@ BABEL   := $(BIN)/pybabel --quiet
 ONE     := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test thorough bench lint format messages clean
+.PHONY: help tour test thorough bench lint format messages readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,8 @@ test: $(VENV)/test.stamp ## the tests (minutes)
 thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random examples
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --thorough
 
-bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run
-	$(ONE) $(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run (BENCH='training-S --json found.json' chooses)
+	$(BIN)/python tests/benchmarks $(BENCH)
 
 lint: $(VENV)/test.stamp ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .
@@ -45,6 +45,9 @@ messages: $(VENV)/test.stamp ## gather the sentences to translate; keep, sort an
 	$(BABEL) update -D minilm -d $(LOCALE) -l es -i build/minilm.pot \
 	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120
 	$(BIN)/pybabel compile -D minilm -d $(LOCALE) --statistics
+
+readme: $(VENV)/core.stamp ## run the tour and put its pictures and words into the README
+	$(BIN)/python docs/make_readme.py
 
 clean: ## remove the environment and what the tools left (runs and downloaded texts stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

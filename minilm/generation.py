@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minilm import backend
-from minilm.autograd import no_grad, value
+from minilm.autograd import value
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 
@@ -147,7 +147,8 @@ def generate(
     each new token, an int or an array (B,). on_notice: is called with the sentence that a prompt is longer than the
     context; otherwise that is a LongPromptWarning. Errors: ConfigError, DTypeError, ShapeError, DataError.
     """
-    tokens = stream(model, ids, max_new_tokens, temperature, top_k, top_p, seed, cache, stop, on_notice)
+    sampling = Sampling(temperature, top_k, top_p)
+    tokens = _start(model, ids, max_new_tokens, sampling, seed, cache, stop, on_notice)
     found = []
     for token in tokens:
         found.append(token)
@@ -174,15 +175,21 @@ def stream(
 
     The arguments are checked at once, before the first token is asked for.
     """
-    sampling = Sampling(temperature, top_k, top_p)
+    return _start(model, ids, max_new_tokens, Sampling(temperature, top_k, top_p), seed, cache, stop, on_notice)
+
+
+def _start(
+    model: Any, ids: Any, count: int, sampling: Sampling, seed: int | None, cache: bool, stop: Any, on_notice: Any
+) -> Iterator[Any]:
+    """Check what `stream` was given, and begin."""
     ids = _checked_prompt(ids)
     rows = np.atleast_2d(ids)  # (B, T)
-    if not isinstance(max_new_tokens, (int, np.integer)) or max_new_tokens < 0:
-        raise ConfigError(tr("max_new_tokens is {got!r}; it must be a whole number, 0 or more", got=max_new_tokens))
+    if not isinstance(count, (int, np.integer)) or count < 0:
+        raise ConfigError(tr("max_new_tokens is {got!r}; it must be a whole number, 0 or more", got=count))
     _notice_of_long_prompt(rows.shape[1], model.config.context, on_notice)
     stops = np.array([] if stop is None else [stop] if isinstance(stop, (int, np.integer)) else list(stop), np.int64)
     reader = _Reader(model, len(rows), cache)
-    tokens = _continue(reader, rows, max_new_tokens, sampling, np.random.default_rng(seed), stops)
+    tokens = _continue(reader, rows, count, sampling, np.random.default_rng(seed), stops)
     return tokens if ids.ndim == 2 else (int(token[0]) for token in tokens)
 
 
@@ -209,7 +216,7 @@ class _Reader:
     """Asks a model for the logits that follow ever longer ids."""
 
     def __init__(self, model: Any, batch: int, cached: bool):
-        self.model = model
+        self.model = model.bare().eval()  # a copy of the structure: the model itself stays in its mode
         self.cache = model.new_cache(batch) if cached else None
         self.start = 0  # of the window that the cache holds
 
@@ -220,9 +227,8 @@ class _Reader:
             self.cache.clear()
         self.start = start
         held = self.cache.length if self.cache is not None else 0
-        with no_grad(), self.model.evaluating():
-            hidden = self.model.hidden(ids[:, start + held :], cache=self.cache)  # (B, t, D), t the ids not yet read
-            return self.model.logits(hidden[:, -1])  # (B, V)
+        hidden = self.model.hidden(ids[:, start + held :], cache=self.cache)  # (B, t, D), t the ids not yet read
+        return self.model.logits(hidden[:, -1])  # (B, V)
 
 
 def window_start(length: int, context: int) -> int:
@@ -260,11 +266,23 @@ def _notice_of_long_prompt(length: int, context: int, on_notice: Callable[[str],
 # ------------------------------------------------------------------------------------------------------------ text
 
 
-def stream_text(model: Any, tokenizer: Any, prompt: str, max_new_tokens: int, **settings: Any) -> Iterator[str]:
+def stream_text(
+    model: Any,
+    tokenizer: Any,
+    prompt: str,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    cache: bool = True,
+    stop: int | Collection[int] | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> Iterator[str]:
     """The text that follows `prompt`, piece by piece, never half a character: together `tokenizer.decode` of all.
 
-    settings: those of `stream`; without `stop`, the text ends at <|endoftext|> where the tokenizer has one. A token
-    that stops is not part of the text. An empty prompt starts from <|endoftext|>, or from a line break.
+    The settings are those of `generate`; without `stop`, the text ends at <|endoftext|> where the tokenizer has one. A
+    token that stops is not part of the text. An empty prompt starts from <|endoftext|>, or from a line break.
     DataError unless tokenizer and model have vocabularies of one size.
     """
     if tokenizer.vocab_size != model.config.vocab_size:
@@ -275,11 +293,12 @@ def stream_text(model: Any, tokenizer: Any, prompt: str, max_new_tokens: int, **
                 wanted=model.config.vocab_size,
             )
         )
-    stop = settings.pop("stop", None)
     if stop is None:
         stop = [id for name, id in tokenizer.special_tokens.items() if name == END_OF_TEXT]
     stops = {int(stop)} if isinstance(stop, (int, np.integer)) else {int(id) for id in stop}
-    tokens = stream(model, start_ids(tokenizer, prompt), max_new_tokens, stop=stops, **settings)
+    ids = start_ids(tokenizer, prompt)
+    sampling = Sampling(temperature, top_k, top_p)
+    tokens = _start(model, ids, max_new_tokens, sampling, seed, cache, stops, on_notice)
     return _as_text(tokens, tokenizer, stops)
 
 

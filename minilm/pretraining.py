@@ -133,10 +133,11 @@ class Pretraining:
         """A new training on the text `data` (a corpus's name, a file or a folder) with a new run folder."""
         corpus = load_corpus(data)
         pretraining = cls(corpus, train_tokenizer(recipe, corpus), recipe, seed)
+        recipe.train_config(seed, threads=0)  # what cannot be is refused before a folder is made
         config = {
             "minilm": minilm.__version__,
             "kind": "gpt",
-            "model": dataclasses.asdict(recipe.gpt_config(pretraining.tokenizer.vocab_size)),
+            "model": recipe.gpt_config(pretraining.tokenizer.vocab_size).to_dict(),
             "recipe": dataclasses.asdict(recipe),
             "seed": seed,
             "data": {"name": str(data), "sha256": corpus.sha256, "size": corpus.size, "licence": corpus.licence,

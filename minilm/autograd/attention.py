@@ -29,7 +29,7 @@ from minilm.i18n import tr
 __all__ = ["attention", "self_attention"]
 
 TILE_ROWS = 64  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
-TILE_BYTES = 1 << 18  # memory of a tile's scores, within the L2 cache beside what they are made from
+TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
 
 
 @fused
@@ -153,7 +153,7 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _
     return saved
 
 
-def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv):
+def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> None:
     """Write the cotangents of q, k and v. With w = keep ⊙ e, h = r ⊙ g, each row's r ⟨g, y⟩ in d:
 
     v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale).
@@ -195,11 +195,23 @@ def _reading(dtype, scores, scale, mask, causal, keep, keep_scale) -> _Reading:
     return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale))
 
 
+def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> np.ndarray:
+    """One query that reads every key, as in generation with a cache: too little work to be cut into tiles."""
+    s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, 1, S)
+    s -= s.max(-1, keepdims=True)
+    np.exp(s, out=s)
+    y = np.matmul(s, v)  # (B, H, 1, Kv)
+    y /= s.sum(-1, keepdims=True)
+    return y
+
+
 @attention.kernel
 def _(query, key, value, mask, causal, scale, keep, keep_scale, *, save):
     if not kernel_fits(query, key, value):
         return NotImplemented
     _check_attention("attention", query, key, value, mask, keep)
+    if query.shape[2] == 1 and mask is None and keep is None and not save:
+        return _attend_once(query, key, value, _scale_of(scale, query)), None
     scores = (*query.shape[:3], key.shape[2])
     how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale)
     y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)
@@ -233,7 +245,8 @@ def _(g, residuals):
     qkv, y, heads, how, saved = residuals
     gqkv = np.empty(qkv.shape, qkv.dtype)
     (gy,), (out,) = _unpacked(g, heads, 1), _unpacked(y, heads, 1)
-    _attend_vjp(gy, *_unpacked(qkv, heads, 3), out, how, saved, *_unpacked(gqkv, heads, 3))
+    (q, k, v), (gq, gk, gv) = _unpacked(qkv, heads, 3), _unpacked(gqkv, heads, 3)
+    _attend_vjp(gy, q, k, v, out, how, saved, gq, gk, gv)
     return (gqkv,)
 
 

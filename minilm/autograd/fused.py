@@ -33,27 +33,38 @@ __all__ = [
 ]  # fmt: skip
 
 
-CHUNK = (
-    1 << 14
-)  # entries that a pass works on before the next pass: with two or three buffers, well inside the L2 cache
+# Entries that a pass works on before the next pass does: few enough to stay in a cache (L2; L3 for passes over rows,
+# of which NumPy does each row by itself), many enough to outweigh the microsecond that a call costs.
+CHUNK = 1 << 15
+ROW_CHUNK = 1 << 17
 
 
 # ---------------------------------------------------------------------------------------------- what all kernels share
 
 
 def kernel_fits(*arrays: Any) -> bool:
-    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty. Else the twin runs."""
-    found = [a for a in arrays if a is not None]
-    kinds = {a.dtype for a in found if isinstance(a, np.ndarray) and a.size}
-    return len(kinds) == 1 and kinds <= _KERNEL_DTYPES and all(isinstance(a, np.ndarray) and a.size for a in found)
+    """Whether a kernel can run: arrays (or None) of one dtype, float32 or float64, none empty; else the twin runs."""
+    dtype = None
+    for a in arrays:
+        if a is None:
+            continue
+        if (
+            not isinstance(a, np.ndarray)
+            or not a.size
+            or a.dtype not in _KERNEL_DTYPES
+            or a.dtype != (dtype or a.dtype)
+        ):
+            return False
+        dtype = a.dtype
+    return dtype is not None
 
 
-_KERNEL_DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
+_KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def row_chunks(rows: int, width: int) -> Iterator[slice]:
-    """Slices of rows that hold about CHUNK entries each."""
-    step = max(1, CHUNK // width)
+    """Slices of rows that hold about ROW_CHUNK entries each."""
+    step = max(1, ROW_CHUNK // width)
     return (slice(i, i + step) for i in range(0, rows, step))
 
 
@@ -68,13 +79,14 @@ def column_sums(a: np.ndarray) -> np.ndarray:
 def check_floats(op: str, **arrays: Any) -> None:
     """DTypeError, naming the argument, where an array does not hold floating numbers."""
     for name, a in arrays.items():
-        if hasattr(a, "dtype") and a.dtype.kind != "f":
+        dtype = getattr(a, "dtype", None)
+        if dtype is not None and dtype.kind != "f":
             raise DTypeError(
                 tr(
                     "{op}: {name} is of {got}; it needs floating numbers: float32 or float64",
                     op=op,
                     name=name,
-                    got=a.dtype,
+                    got=dtype,
                 )
             )
 
@@ -127,21 +139,37 @@ def softmax(x, axis=-1):
 def _(x, axis, *, save):
     if not kernel_fits(x):
         return NotImplemented
-    p = x - x.max(axis, keepdims=True)
-    np.exp(p, out=p)
-    p /= p.sum(axis, keepdims=True)
-    return p, (p, axis)
+    rows = _rows_of(x, axis)
+    p = np.empty(rows.shape, x.dtype)
+    for part in row_chunks(*p.shape):
+        e = np.subtract(rows[part], rows[part].max(-1, keepdims=True), out=p[part])
+        np.exp(e, out=e)
+        e *= 1 / np.matmul(e, np.ones((e.shape[1], 1), e.dtype))
+    return _rows_back(p, x.shape, axis), (p, axis)
 
 
 @softmax.kernel_vjp("x")
 def _(g, residuals):
     """x̄ = p ⊙ (g - ⟨g, p⟩)."""
     p, axis = residuals
-    gx = g * p
-    inner = gx.sum(axis, keepdims=True)
-    np.subtract(g, inner, out=gx)
-    gx *= p
-    return (gx,)
+    rows = _rows_of(g, axis)
+    gx = np.empty(p.shape, p.dtype)
+    for part in row_chunks(*p.shape):
+        np.subtract(rows[part], np.vecdot(rows[part], p[part])[:, None], out=gx[part])
+        gx[part] *= p[part]
+    return (_rows_back(gx, g.shape, axis),)
+
+
+def _rows_of(x: np.ndarray, axis: int) -> np.ndarray:
+    """x as a matrix with the axis last."""
+    return np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
+
+
+def _rows_back(rows: np.ndarray, of: tuple[int, ...], axis: int) -> np.ndarray:
+    """The inverse of `_rows_of`."""
+    axis %= len(of)
+    rest = (*of[:axis], *of[axis + 1 :], of[axis])
+    return np.moveaxis(rows.reshape(rest), -1, axis)
 
 
 @fused
@@ -199,76 +227,108 @@ def _by_chunks(formula: Any, x: np.ndarray, save: bool) -> tuple[np.ndarray, np.
     h = x.reshape(-1)
     y = np.empty(h.size, h.dtype)
     d = np.empty(h.size, h.dtype) if save else None
-    scratch = np.empty(min(CHUNK, h.size), h.dtype)
-    with np.errstate(over="ignore"):  # 1 / (1 + e^large) is 0, as it should be
-        for i in range(0, h.size, CHUNK):
-            part = slice(i, i + CHUNK)
-            formula(h[part], y[part], None if d is None else d[part], scratch[: h.size - i])
+    scratch = np.empty((3, min(CHUNK, h.size)), h.dtype)
+    for i in range(0, h.size, CHUNK):
+        part = slice(i, i + CHUNK)
+        formula(h[part], y[part], None if d is None else d[part], scratch[:, : h.size - i])
     return y.reshape(x.shape), None if d is None else d.reshape(x.shape)
 
 
-def _gelu_tanh(x, y, d, s):
-    """s = (1 + tanh u) / 2 = 1 / (1 + e⁻²ᵘ), y = x s, dy/dx = s (1 + 2 x u' (1 - s))."""
-    c = math.sqrt(2 / math.pi)
-    np.multiply(x, x, out=y)
-    if d is not None:
-        np.multiply(y, 6 * 0.044715 * c, out=d)
-        d += 2 * c
-        d *= x  # 2 x u'
-    np.multiply(y, -2 * 0.044715 * c, out=s)
-    s -= 2 * c
-    s *= x
-    np.exp(s, out=s)
-    s += 1
+def _times_sigmoid(x, v, y, d, e):
+    """y = x s, s = 1 / (1 + eᵛ). d, if given, holds -x v' and becomes dy/dx = s (1 - x v' (1 - s)). Uses up v and e.
+
+    1 - s is made as s eᵛ, which loses no digits; eᵛ stops at e⁸⁰, where s is 0 for all purposes.
+    """
+    e.fill(80)
+    np.minimum(v, e, out=v)  # three times as fast with an array as with a number
+    np.exp(v, out=e)
+    s = np.add(e, 1, out=v)
     np.divide(1, s, out=s)
     np.multiply(x, s, out=y)
     if d is not None:
-        _times_one_plus(d, s)
+        e *= s
+        d *= e
+        d += 1
+        d *= s
 
 
-def _times_one_plus(d, s):
-    """d becomes s (1 + d (1 - s))."""
-    d -= d * s
-    d += 1
-    d *= s
-
-
-def _gelu_erf(x, y, d, s):
-    """s = (1 + erf(x/√2)) / 2, y = x s, dy/dx = s + x exp(-x²/2) / √(2π)."""
-    np.multiply(x, math.sqrt(0.5), out=s)
-    s[...] = backend.erf(s)
-    s += 1
-    s *= 0.5
-    np.multiply(x, s, out=y)
+def _gelu_tanh(x, y, d, scratch):
+    """(1 + tanh(u/2)) / 2 = 1 / (1 + e⁻ᵘ), u = 2 √(2/π) (x + 0.044715 x³)."""
+    c = math.sqrt(8 / math.pi)
+    square, v, _ = scratch
+    np.multiply(x, x, out=square)
     if d is not None:
-        np.multiply(x, x, out=d)
-        d *= -0.5
-        np.exp(d, out=d)
-        d *= 1 / math.sqrt(2 * math.pi)
+        np.multiply(square, 3 * 0.044715 * c, out=d)
+        d += c
         d *= x
-        d += s
+    np.multiply(square, -0.044715 * c, out=v)
+    v -= c
+    v *= x
+    _times_sigmoid(x, v, y, d, square)
 
 
-def _silu(x, y, d, s):
-    """s = 1 / (1 + e⁻ˣ), y = x s, dy/dx = s (1 + x (1 - s))."""
-    np.negative(x, out=s)
-    np.exp(s, out=s)
-    s += 1
-    np.divide(1, s, out=s)
-    np.multiply(x, s, out=y)
+def _silu(x, y, d, scratch):
+    v, e, _ = scratch
+    np.negative(x, out=v)
     if d is not None:
         d[...] = x
-        _times_one_plus(d, s)
+    _times_sigmoid(x, v, y, d, e)
 
 
-_FORMULAS = {"tanh": _gelu_tanh, "none": _gelu_erf}
+def _gelu_erf(x, y, d, scratch):
+    """y = x Φ, dy/dx = Φ + x exp(-x²/2) / √(2π)."""
+    phi, bell, _ = scratch
+    np.multiply(x, math.sqrt(0.5), out=phi)
+    phi[...] = backend.erf(phi)
+    phi += 1
+    phi *= 0.5
+    np.multiply(x, phi, out=y)
+    if d is not None:
+        np.multiply(x, x, out=bell)
+        bell *= -0.5
+        np.exp(bell, out=bell)
+        bell *= 1 / math.sqrt(2 * math.pi)
+        np.multiply(x, bell, out=d)
+        d += phi
+
+
+# Φ(-a) = exp(-a²/2) (t b₁ + … + t⁵ b₅) with t = 1 / (1 + b₀ a), a ≥ 0, within 8e-8, which is float32's own rounding:
+# Abramowitz & Stegun 7.1.26, for erf(a/√2), their coefficients halved.
+_TAIL = (0.3275911 * math.sqrt(0.5), 0.127414796, -0.142248368, 0.7107068705, -0.7265760135, 0.5307027145)
+
+
+def _gelu_erf_float32(x, y, d, scratch):
+    """With q = Φ(-|x|), which shares its exp with dy/dx: y = max(x, 0) - |x| q, dy/dx = ½ ± (½ - q + |x| φ(x))."""
+    t, q, a = scratch
+    np.abs(x, out=a)
+    np.multiply(a, _TAIL[0], out=t)
+    t += 1
+    np.divide(1, t, out=t)
+    np.multiply(t, _TAIL[-1], out=q)
+    for b in _TAIL[-2:0:-1]:
+        q += b
+        q *= t
+    bell = np.multiply(a, a, out=t)
+    bell *= -0.5
+    np.exp(bell, out=bell)
+    q *= bell
+    np.multiply(a, q, out=y)
+    np.subtract(np.maximum(x, np.zeros_like(x)), y, out=y)
+    if d is not None:
+        bell *= 1 / math.sqrt(2 * math.pi)
+        bell *= a
+        bell -= q
+        bell += 0.5
+        np.copysign(bell, x, out=d)
+        d += 0.5
 
 
 @gelu.kernel
 def _(x, approximate, *, save):
-    if not kernel_fits(x) or approximate not in _FORMULAS:
+    if not kernel_fits(x) or approximate not in ("tanh", "none"):
         return NotImplemented
-    return _by_chunks(_FORMULAS[approximate], x, save)
+    exact = _gelu_erf_float32 if x.dtype == np.float32 else _gelu_erf
+    return _by_chunks(_gelu_tanh if approximate == "tanh" else exact, x, save)
 
 
 @gelu.kernel_vjp("x")
@@ -299,9 +359,9 @@ def linear(x, weight, bias=None):
 
 @linear.kernel
 def _(x, weight, bias, *, save):
-    if not kernel_fits(x, weight, bias):
-        return NotImplemented
-    _check_linear(x, weight, bias)
+    if not kernel_fits(x, weight, bias) or weight.ndim != 2 or x.shape[-1:] != weight.shape[:1]:
+        return NotImplemented  # the twin says what is wrong
+    check_shape("linear", "bias", bias, weight.shape[1:])
     rows = x.reshape(-1, x.shape[-1])
     y = rows @ weight  # (B·T, F)
     if bias is not None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minilm.autograd import ops
-from minilm.autograd.fused import check_floats, check_shape, column_sums, kernel_fits, row_chunks
+from minilm.autograd.fused import check_floats, check_shape, column_sums, kernel_fits
 from minilm.autograd.operation import fused
 from minilm.autograd.ops import sqrt
 from minilm.autograd.tensor import shape
@@ -32,17 +32,14 @@ def layer_norm(x, weight, bias, epsilon=1e-5):
 def _(x, weight, bias, epsilon, *, save):
     if not kernel_fits(x, weight, bias):
         return NotImplemented
-    _check_norm("layer_norm", x, weight, bias)
-    D, rows = x.shape[-1], x.reshape(-1, x.shape[-1])
-    average = np.full((D, 1), 1 / D, x.dtype)
-    normal, y = np.empty_like(rows, order="C"), np.empty_like(rows, order="C")
-    inverse = np.empty((len(rows), 1), x.dtype)  # 1 / √(var x + ε)
-    for part in row_chunks(*rows.shape):
-        h, r = normal[part], inverse[part]
-        np.subtract(rows[part], rows[part] @ average, out=h)
-        _inverse_root(h, epsilon, out=r)
-        h *= r
-        _scale_shift(h, weight, bias, out=y[part])
+    _check_parts("layer_norm", x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    normal = np.subtract(rows, rows @ _averaging(rows))
+    inverse = _inverse_root(normal, epsilon)
+    normal *= inverse
+    y = normal.copy() if weight is None else normal * weight
+    if bias is not None:
+        y += bias
     return y.reshape(x.shape), (normal, inverse, weight, bias is not None)
 
 
@@ -53,46 +50,36 @@ def _(g, residuals):
     The cotangent of weight is Σ g ⊙ n, that of bias Σ g.
     """
     normal, inverse, weight, has_bias = residuals
-    g2, D = g.reshape(normal.shape), normal.shape[-1]
-    average = np.full((D, 1), 1 / D, g.dtype)
-    gx = np.empty_like(normal)
-    gweight = None if weight is None else np.zeros(D, g.dtype)
-    for part in row_chunks(*normal.shape):
-        h, n = gx[part], normal[part]
-        _scale_back(g2[part], n, weight, gweight, out=h)
-        inner = np.vecdot(h, n)[:, None] * (1 / D)
-        h -= h @ average
-        h -= n * inner
-        h *= inverse[part]
-    return gx.reshape(g.shape), gweight, column_sums(g2) if has_bias else None
+    g2 = g.reshape(normal.shape)
+    h, gweight = _scale_back(g2, normal, weight)
+    rest = np.multiply(normal, np.vecdot(h, normal)[:, None] * (1 / normal.shape[1]))
+    rest += h @ _averaging(h)
+    h -= rest
+    h *= inverse
+    return h.reshape(g.shape), gweight, column_sums(g2) if has_bias else None
 
 
-def _inverse_root(h, epsilon, out):
-    """1 / √(mean h² + ε) of each row."""
-    np.multiply(np.vecdot(h, h)[:, None], 1 / h.shape[-1], out=out)
-    out += epsilon
-    np.sqrt(out, out=out)
-    np.divide(1, out, out=out)
+def _averaging(rows: np.ndarray) -> np.ndarray:
+    """The (D, 1) vector of 1/D: rows @ it is the mean of each row, several times faster than `mean`."""
+    return np.full((rows.shape[1], 1), 1 / rows.shape[1], rows.dtype)
 
 
-def _scale_shift(h, weight, bias, out):
-    """weight ⊙ h + bias, either of which may be None."""
+def _inverse_root(rows, epsilon):
+    """1 / √(mean row² + ε) of each row. (N, D) -> (N, 1)"""
+    r = np.vecdot(rows, rows)[:, None]
+    r *= 1 / rows.shape[1]
+    r += epsilon
+    np.sqrt(r, out=r)
+    return np.divide(1, r, out=r)
+
+
+def _scale_back(g, normal, weight):
+    """g ⊙ weight, in a fresh array, and Σ g ⊙ normal, the cotangent of weight (None without one)."""
     if weight is None:
-        out[...] = h
-    else:
-        np.multiply(h, weight, out=out)
-    if bias is not None:
-        out += bias
-
-
-def _scale_back(g, normal, weight, gweight, out):
-    """g ⊙ weight; adds Σ g ⊙ normal to `gweight`."""
-    if weight is None:
-        out[...] = g
-    else:
-        np.multiply(g, normal, out=out)
-        gweight += column_sums(out)
-        np.multiply(g, weight, out=out)
+        return g.copy(), None
+    h = g * normal
+    gweight = column_sums(h)
+    return np.multiply(g, weight, out=h), gweight
 
 
 @fused
@@ -110,14 +97,11 @@ def rms_norm(x, weight, epsilon=1e-6):
 def _(x, weight, epsilon, *, save):
     if not kernel_fits(x, weight):
         return NotImplemented
-    _check_norm("rms_norm", x, weight)
+    _check_parts("rms_norm", x, weight)
     rows = x.reshape(-1, x.shape[-1])
-    normal, y = np.empty_like(rows, order="C"), np.empty_like(rows, order="C")
-    inverse = np.empty((len(rows), 1), x.dtype)  # 1 / √(mean x² + ε)
-    for part in row_chunks(*rows.shape):
-        _inverse_root(rows[part], epsilon, out=inverse[part])
-        np.multiply(rows[part], inverse[part], out=normal[part])
-        _scale_shift(normal[part], weight, None, out=y[part])
+    inverse = _inverse_root(rows, epsilon)
+    normal = rows * inverse
+    y = normal.copy() if weight is None else normal * weight
     return y.reshape(x.shape), (normal, inverse, weight)
 
 
@@ -125,19 +109,18 @@ def _(x, weight, epsilon, *, save):
 def _(g, residuals):
     """x̄ = (h - n mean(h n)) / √(mean x² + ε), h = g ⊙ weight, n the normalised x; that of weight is Σ g ⊙ n."""
     normal, inverse, weight = residuals
-    g2, D = g.reshape(normal.shape), normal.shape[-1]
-    gx = np.empty_like(normal)
-    gweight = None if weight is None else np.zeros(D, g.dtype)
-    for part in row_chunks(*normal.shape):
-        h, n = gx[part], normal[part]
-        _scale_back(g2[part], n, weight, gweight, out=h)
-        h -= n * (np.vecdot(h, n)[:, None] * (1 / D))
-        h *= inverse[part]
-    return gx.reshape(g.shape), gweight
+    h, gweight = _scale_back(g.reshape(normal.shape), normal, weight)
+    h -= normal * (np.vecdot(h, normal)[:, None] * (1 / normal.shape[1]))
+    h *= inverse
+    return h.reshape(g.shape), gweight
 
 
 def _check_norm(op: str, x: Any, weight: Any, bias: Any = None) -> None:
     check_floats(op, x=x, weight=weight, bias=bias)
+    _check_parts(op, x, weight, bias)
+
+
+def _check_parts(op: str, x: Any, weight: Any, bias: Any = None) -> None:
     if not shape(x):
         raise ShapeError(tr("{op}: x is a single number; it needs an axis to normalise over", op=op))
     check_shape(op, "weight", weight, shape(x)[-1:])

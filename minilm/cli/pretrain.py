@@ -82,6 +82,7 @@ def recipe_of(name: str, changes: dict[str, Any]) -> Any:
 def train_and_report(pretraining: Any, trainer: Any, ngrams: bool) -> None:
     """Train to the end; print the model's loss beside the n-grams' and draw the curve."""
     from minilm.plots import loss_curve
+    from minilm.training.log import read_log
 
     describe(pretraining, trainer)
     trainer.train()
@@ -148,10 +149,3 @@ def show_ladder(pretraining: Any, rows: list[dict[str, float]], loss: float) -> 
         typer.echo(tr("the GPT is below the n-gram models of orders {orders}", orders=", ".join(below)))
     elif rows:
         typer.echo(tr("the GPT is not yet below any n-gram model: train longer"))
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a run's log."""
-    import json
-
-    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -15,8 +15,9 @@ def tour(
     threads: int = typer.Option(0, min=0, help=tr("Threads over the batch; 0: one a physical core.")),
     steps: int = typer.Option(None, min=1, help=tr("Number of updates, to shorten the tour.")),
 ) -> None:
-    from minilm.cli.pretrain import describe, read_log, recipe_of, show_ladder
+    from minilm.cli.pretrain import describe, recipe_of, show_ladder
     from minilm.pretraining import Pretraining, free_folder
+    from minilm.training.log import read_log
 
     folder = out or free_folder(Path("runs") / "tour")
     recipe = recipe_of("tour", {} if steps is None else {"steps": steps})
@@ -34,8 +35,9 @@ def tour(
     show_ladder(pretraining, rows, loss)
 
     heading(tr("3. What it writes"))
-    for i, prompt in enumerate(PROMPTS):
-        write(pretraining, trainer.model, prompt, seed=i)
+    texts = [write(pretraining, trainer.model, prompt, seed=i) for i, prompt in enumerate(PROMPTS)]
+    samples = folder / "samples.txt"
+    samples.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
 
     heading(tr("4. Where everything lies"))
     pictures = draw(pretraining, trainer, read_log(run.log), rows, loss)
@@ -43,6 +45,7 @@ def tour(
         (tr("the run"), folder),
         (tr("loss curve"), pictures[0]),
         (tr("attention map"), pictures[1]),
+        (tr("what it wrote"), samples),
         (tr("log, a line a record"), run.log),
         (tr("weights"), run.latest()),
     ]
@@ -83,14 +86,17 @@ class Sampler:
         return tr("  at step {step} it writes: {text}", step=record["step"], text=text)
 
 
-def write(pretraining: Any, model: Any, prompt: str, seed: int, tokens: int = 200) -> None:
-    """Print a continuation as it is made."""
+def write(pretraining: Any, model: Any, prompt: str, seed: int, tokens: int = 200) -> str:
+    """Print a continuation as it is made, and return it with its prompt."""
     from minilm.generation import stream_text
 
     typer.secho(f"  > {prompt}", nl=False, bold=True)
+    text = prompt
     for piece in stream_text(model, pretraining.tokenizer, prompt, tokens, temperature=0.7, seed=seed):
+        text += piece
         typer.echo(piece.replace("\n", "\n    "), nl=False)
     typer.echo("\n")
+    return text
 
 
 def draw(

@@ -21,7 +21,10 @@ def encode_documents(
 
     `separator`: a text that is encoded, the id of a token (e.g. tokenizer.special_tokens["<|endoftext|>"]), or None.
     """
+    documents = list(documents)
     between: list[int] = []
+    if len(documents) < 2:
+        separator = None  # a tokenizer need not know what is not used
     if isinstance(separator, str):
         between = tokenizer.encode(separator)
     elif separator is not None:

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilm.autograd.gradcheck import slope
 from minilm.autograd import Tensor, fast, no_grad
+from minilm.autograd.gradcheck import slope
 from minilm.errors import ConfigError, DataError, DTypeError, GraphError, ShapeError
 from minilm.models import GPT, GPTConfig
 from minilm.models.gpt import attention_weights
 
 NORMS = ["pre", "post"]
 IDS = np.random.default_rng(7).integers(0, 13, (2, 9))
-TARGETS = np.where(np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9)))
+TARGETS = np.where(
+    np.random.default_rng(8).random((2, 9)) < 0.2, -100, np.random.default_rng(9).integers(0, 13, (2, 9))
+)
 
 
 # -------------------------------------------------------------------------------------------------------- gradients
@@ -218,6 +220,18 @@ def test_cache_in_any_pieces(pieces):
         np.testing.assert_allclose(np.concatenate(found, 1), model(ids).numpy(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("settings", [{"norm": "pre"}, {"norm": "post"}, {"tied": False}], ids=str)
+def test_a_bare_model_computes_the_same_to_the_bit(lively_gpt, settings):
+    model = lively_gpt(np.float32, **settings)
+    bare, mask = model.bare(), np.arange(9) > np.array([[3], [-1]])
+    with no_grad():
+        for options in ({}, {"attention_mask": mask}):
+            logits = bare(IDS, cache=bare.new_cache(2), **options)
+            assert type(logits) is np.ndarray and logits.dtype == np.float32
+            assert (logits == model(IDS, cache=model.new_cache(2), **options).numpy()).all()
+            assert (bare(IDS, **options) == model(IDS, **options).numpy()).all()
+
+
 def test_a_cleared_cache_is_a_new_one(lively_gpt):
     model = lively_gpt()
     with no_grad():
@@ -369,7 +383,7 @@ def test_ids_of_another_shape(lively_gpt, ids):
 
 @pytest.mark.parametrize("ids", [[[1.0, 2.0]], [[True, False]]])
 def test_ids_that_are_no_integers(lively_gpt, ids):
-    with pytest.raises(DTypeError, match="ids: got .* wanted integers"):
+    with pytest.raises(DTypeError, match=r"ids: got .* wanted integers"):
         lively_gpt()(ids)
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from minilm.autograd.gradcheck import gradcheck
 from minilm.autograd import Tensor
+from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, ShapeError
 from minilm.nn import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from minilm.nn.init import normal, residual_std

@@ -95,13 +95,13 @@ def test_load_names_every_fault_and_changes_nothing():
     del state["first.bias"], state["second.bias"]
     state["scale"] = np.ones(3)
     state["layers.0.weight"] = np.ones((2, 3))
-    state["head.weight"] = np.ones(1)
+    state["head.weight"] = state["a"] = np.ones(1)
     state["layers.0.bias"] = np.array(["a", "b"])
     with pytest.raises(CheckpointError) as caught:
         model.load_state_dict(state)
     said = str(caught.value)
     assert "missing: first.bias, second.bias;" in said
-    assert "unexpected: head.weight;" in said
+    assert "unexpected: a, head.weight;" in said
     assert "of another shape: layers.0.weight (2, 3) ≠ (3, 2), scale (3,) ≠ (2,);" in said
     assert "not numbers of this kind: layers.0.bias (<U1)" in said
     assert said.startswith("these weights do not fit Tied: ")
@@ -152,6 +152,20 @@ def test_gpt_replica_keeps_the_head_tied():
     for (name, p), q in zip(model.named_parameters(), twin.parameters(), strict=True):
         np.testing.assert_array_equal(p.grad.data, q.grad.data, err_msg=name)
         assert p.grad.data is not q.grad.data
+
+
+def test_bare_has_arrays_for_parameters_and_computes_the_same():
+    model = Tied()
+    bare = model.bare()
+    assert type(bare) is Tied and bare.parameters() == [] and len(model.parameters()) == len(NAMES)
+    assert bare.first.weight is model.first.weight.data is bare.second.weight
+    assert bare.layers[0].bias is model.layers[0].bias.data and bare.frozen is model.frozen
+    x = rng(3).standard_normal((5, 3)).astype(np.float32)
+    y = bare.layers[0](bare.second(x))
+    assert type(y) is np.ndarray
+    np.testing.assert_array_equal(y, model.layers[0](model.second(x)).numpy())
+    bare.eval()
+    assert model.training and model.layers[0].training
 
 
 def test_modes_and_generator_reach_every_part():

@@ -6,56 +6,32 @@ from pathlib import Path
 import numpy as np
 
 import minilm.functional as F
-from minilm.autograd import Tensor
+from minilm.nn import Module, Parameter
 from minilm.training import NextToken, Run, TrainConfig, Trainer
 
 V, D, T = 11, 8, 6
 
 
-class SmallModel:
+class SmallModel(Module):
     """Predicts the next symbol from this one: logits = tanh(E[id] W + b) U, with dropout before U."""
 
     def __init__(self, seed=0, dropout=0.0, dtype=np.float32, width=D):
         rng = np.random.default_rng(seed)
-        shapes = {"table": (V, width), "bias": (width,), "weight": (width, width), "head": (width, V)}
-        self.tensors = {
-            name: Tensor((0.3 * rng.standard_normal(shape)).astype(dtype), requires_grad=True)
-            for name, shape in shapes.items()
-        }
-        self.dropout, self.training, self.generator = dropout, True, None
-
-    def named_parameters(self):
-        return list(self.tensors.items())
-
-    def replica(self):
-        other = SmallModel.__new__(SmallModel)
-        other.dropout, other.training, other.generator = self.dropout, self.training, None
-        other.tensors = {name: Tensor(t.data, requires_grad=True) for name, t in self.tensors.items()}
-        return other
-
-    def train(self):
-        self.training = True
-
-    def eval(self):
-        self.training = False
-
-    def set_generator(self, generator):
-        self.generator = generator
-
-    def state_dict(self):
-        return {name: t.numpy().copy() for name, t in self.tensors.items()}
-
-    def load_state_dict(self, state):
-        for name, t in self.tensors.items():
-            t.assign(state[name])
+        for name, shape in (
+            ("table", (V, width)),
+            ("bias", (width,)),
+            ("weight", (width, width)),
+            ("head", (width, V)),
+        ):
+            setattr(self, name, Parameter((0.3 * rng.standard_normal(shape)).astype(dtype)))
+        self.dropout, self.generator = dropout, None
 
     def loss(self, ids, targets, reduction="sum"):
-        p = self.tensors
-        h = F.tanh(p["table"][ids] @ p["weight"] + p["bias"])  # (B, T, D)
+        h = F.tanh(self.table[ids] @ self.weight + self.bias)  # (B, T, D)
         if self.training and self.dropout:
             keep = self.generator.random(h.shape) >= self.dropout
             h = h * (keep / np.asarray(1 - self.dropout, h.dtype)).astype(h.dtype)
-        logits = h @ p["head"]  # (B, T, V)
+        logits = h @ self.head  # (B, T, V)
         counted = targets != -100
         chosen = F.take_along_axis(logits, np.where(counted, targets, 0)[..., None], -1)[..., 0]
         return F.sum((F.logsumexp(logits, axis=-1) - chosen) * counted.astype(logits.dtype))
@@ -86,7 +62,7 @@ def new_run(folder, **settings):
 
 
 def trainer(run=None, *, dropout=0.2, batches=None, validation=True, objective=None, **settings):
-    held_out = [Batches(5, seed=99).at(i) for i in range(2)] if validation else None
+    held_out = (Batches(5, seed=99).at(i) for i in range(2)) if validation else None
     made = config(**settings)
     return Trainer(
         SmallModel(dropout=dropout),
@@ -103,7 +79,7 @@ def bits(model):
     return b"".join(array.tobytes() for _, array in sorted(model.state_dict().items()))
 
 
-KILLED = {"steps": 400, "checkpoint_every": 3, "evaluate_every": 10, "keep_best": True, "threads": 2, "accumulation": 2}
+KILLED = {"steps": 160, "checkpoint_every": 3, "evaluate_every": 10, "keep_best": True, "threads": 2, "accumulation": 2}
 
 
 def main(folder):

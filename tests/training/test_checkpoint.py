@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -43,6 +44,14 @@ def test_what_is_loaded_is_what_was_saved(tmp_path):
             assert np.array_equal(got[name], wanted[name])
 
 
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_them_all(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7]))
+    path = save(tmp_path, 1)
+    monkeypatch.undo()
+    assert np.array_equal(load_checkpoint(path).weights["a"], arrays(1)[0]["a"])
+
+
 def test_no_checkpoint_is_written_over(tmp_path):
     save(tmp_path, 5)
     with pytest.raises(CheckpointError, match="already exists"):
@@ -81,6 +90,8 @@ def test_damage_is_refused_by_name_and_the_one_before_is_offered(tmp_path, damag
     assert str(last) in message
     assert name in message
     assert "--checkpoint step-00000001" in message
+    if damage in (truncate, extend, empty) and name != "state.json":
+        assert "bytes instead of" in message
 
 
 def test_every_byte_of_the_state_counts(tmp_path):

@@ -49,11 +49,11 @@ def compare(ours, make_ours, make_theirs, dtype, decay, steps, tolerance):
             group["lr"] = rate
         reference.step()
     for name, p in parameters.items():
-        error = np.abs(p.numpy() - twins[name].detach().numpy()).max()
+        error = np.abs(p.numpy() - twins[name].detach().numpy()).max() / np.abs(p.numpy()).max()
         assert error <= tolerance, (name, error)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-6), (np.float64, 1e-12)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
 def test_adamw_equals_torch(dtype, tolerance):
     compare(
         AdamW,
@@ -66,7 +66,7 @@ def test_adamw_equals_torch(dtype, tolerance):
     )
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-6), (np.float64, 1e-12)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-12)])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd_equals_torch(dtype, tolerance, momentum, nesterov):
     compare(
@@ -97,6 +97,7 @@ def test_chunks_equal_the_plain_formula(steps, size):
 def test_without_gradient_only_matrices_shrink(dtype):
     parameters, arrays = made(dtype)
     optimizer = AdamW(parameters, rate=0.03, decay=0.5)
+    optimizer.flat.gradients[:] = 7  # of a step before
     optimizer.step()  # no .grad at all counts as zeros
     for name, p in parameters.items():
         wanted = arrays[name] * (1 - 0.03 * 0.5) if p.ndim >= 2 else arrays[name]

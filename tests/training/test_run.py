@@ -71,6 +71,8 @@ def test_a_run_whose_making_broke_off_can_be_made_again(tmp_path, monkeypatch, k
             install(patch, Disk(at, kill=kill))
             with pytest.raises(Killed if kill else ConfigError):
                 make(folder)
+        if not kill:
+            assert not list(folder.glob(".*"))
         if not (folder / "config.json").exists():
             make(folder)
         assert Run(folder).config["model"] == {"width": 8}

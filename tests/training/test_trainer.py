@@ -1,3 +1,4 @@
+import contextlib
 import math
 import os
 import signal
@@ -13,8 +14,9 @@ from small_training import KILLED, Batches, SmallModel, bits, config, new_run, t
 
 from minilm.errors import CheckpointError, ConfigError, DataError, MinilmError, TrainingError
 from minilm.training import Interrupted, NextToken, Run, TrainConfig, read_log
+from minilm.training import trainer as trainer_module
 from minilm.training.checkpoint import checkpoints_in, load_checkpoint
-from minilm.training.log import TIMES
+from minilm.training.log import TIMES, Log
 
 PROGRAM = Path(__file__).with_name("small_training.py")
 
@@ -35,6 +37,7 @@ def test_it_learns_and_logs_what_it_says(tmp_path):
     run = new_run(tmp_path / "r")
     training = trainer(run, steps=160, dropout=0.0, evaluate_every=40, log_every=5, rate=0.1)
     result = training.train()
+    assert all(p.grad is None for p in training.model.parameters())
     records = read_log(run.log)
     assert [r["step"] for r in records] == list(range(5, 161, 5))
     assert [r["step"] for r in records if "validation_loss" in r] == [40, 80, 120, 160]
@@ -176,11 +179,51 @@ def test_another_training_is_not_resumed(tmp_path, changes, named):
     assert other.step == 0
 
 
-def test_another_model_is_not_resumed(tmp_path):
+def test_after_resuming_only_a_better_loss_is_the_best(tmp_path):
+    run = new_run(tmp_path / "r")
+    settings = {"steps": 60, "rate": 4.0, "warmup": 60, "evaluate_every": 2, "keep_best": True, "clip": None}
+    stopped = trainer(run, **settings)
+    stopped.callback = lambda t, record: os.kill(os.getpid(), signal.SIGINT) if record["step"] == 51 else None
+    with pytest.raises(Interrupted):
+        stopped.train()
+    trainer(run, **settings).resume().train()
+    scores = {r["step"]: r["validation_loss"] for r in read_log(run.log) if "validation_loss" in r}
+    best = min(scores, key=scores.get)
+    assert best < 50
+    assert steps_kept(run) == [best, 51, 60]
+
+
+def test_leftovers_of_a_killed_training_are_removed(tmp_path):
+    run = new_run(tmp_path / "r")
+    for name in (".step-00000003.partial", ".step-00000001.removed"):
+        (run.checkpoints / name).mkdir()
+        (run.checkpoints / name / "model.safetensors").write_bytes(b"half")
+    trainer(run).train()
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000012"]
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
+    run = new_run(tmp_path / "r")
+    with run.lock(), pytest.raises(ConfigError, match="another training"):
+        trainer(run).train()
+    assert trainer(run).train().step == 12
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint_that_follows_it(tmp_path, monkeypatch):
+    events = []
+    sync, save = Log.sync, trainer_module.save_checkpoint
+    monkeypatch.setattr(Log, "sync", lambda log: (events.append(len(read_log(log.path))), sync(log)))
+    monkeypatch.setattr(trainer_module, "save_checkpoint", lambda *a: (events.append("saved"), save(*a)))
+    trainer(new_run(tmp_path / "r"), checkpoint_every=6).train()
+    assert events == [6, "saved", 12, "saved"]
+
+
+@pytest.mark.parametrize("changes", [{"width": 9}, {"dtype": np.float64}])
+def test_another_model_is_not_resumed(tmp_path, changes):
     run = new_run(tmp_path / "r")
     trainer(run).train()
     other = trainer(run)
-    other.model = SmallModel(width=9)
+    other.model = SmallModel(**changes)
     other.optimizer = other.config.make_optimizer(other.model.named_parameters())
     before = bits(other.model)
     with pytest.raises(CheckpointError, match="not of this model"):
@@ -268,7 +311,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
     def spoil(training, record):
         if record["step"] == 3:
-            training.model.tensors["bias"].assign(np.full(8, np.inf, np.float32))
+            training.model.bias.assign(np.full(8, np.inf, np.float32))
 
     training.callback = spoil
     with pytest.raises(TrainingError, match="weights is inf at step 3"):
@@ -276,7 +319,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     assert steps_kept(run) == [1, 2]
 
 
-SHORT = {"steps": 4, "checkpoint_every": 2, "keep": 1, "batch_size": 2, "validation": False}
+SHORT = {"steps": 2, "checkpoint_every": 1, "keep": 1, "batch_size": 2, "validation": False}
 
 
 def disk_calls(folder, monkeypatch):
@@ -309,7 +352,7 @@ def test_a_disk_that_fails_at_any_call_loses_nothing(tmp_path, monkeypatch, how)
         training.resume().train()
         assert bits(training.model) == wanted
         assert log_of(run) == wanted_log
-        assert [p.name for p in run.checkpoints.iterdir()] == ["step-00000004"]
+        assert [p.name for p in run.checkpoints.iterdir()] == ["step-00000002"]
 
 
 # ------------------------------------------------------------------------------------------------- being stopped
@@ -366,31 +409,37 @@ def test_ctrl_c_in_the_last_step_is_too_late(tmp_path):
     assert training.train().step == 12
 
 
-def start(folder):
+@contextlib.contextmanager
+def started(folder):
     """The program in a process of its own, and the step that it goes on from, once it trains."""
-    process = subprocess.Popen([sys.executable, PROGRAM, folder], stdout=subprocess.PIPE, text=True)
-    return process, int(process.stdout.readline().split()[1])
+    with subprocess.Popen([sys.executable, PROGRAM, folder], stdout=subprocess.PIPE, text=True) as process:
+        yield process, int(process.stdout.readline().split()[1])
+
+
+def steps_logged(folder):
+    return (folder / "log.jsonl").read_bytes().count(b"\n") if (folder / "log.jsonl").exists() else 0
 
 
 def test_killed_at_ten_random_moments_and_resumed_it_ends_with_the_same_bits(tmp_path):
-    whole = new_run(tmp_path / "whole")
+    whole, folder = new_run(tmp_path / "whole"), tmp_path / "killed"
     reference = trainer(whole, **KILLED)
-    seconds = reference.train().seconds
+    a_step = reference.train().seconds / KILLED["steps"]
     rng = np.random.default_rng()  # another ten moments each time; the outcome must never depend on them
     reached = []
     for _ in range(10):
-        process, step = start(tmp_path / "killed")
-        reached.append(step)
-        time.sleep(rng.uniform(0, seconds / 8))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        process.stdout.close()
+        with started(folder) as (process, step):
+            reached.append(step)
+            wanted, delay = step + rng.integers(12), rng.uniform(0, 3 * a_step)
+            while steps_logged(folder) < wanted:
+                time.sleep(a_step / 10)
+            time.sleep(delay)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
     assert reached == sorted(reached)
-    assert 0 < reached[-1] < 400
-    process, _ = start(tmp_path / "killed")
-    assert process.wait() == 0
-    process.stdout.close()
-    run = Run(tmp_path / "killed")
+    assert 0 < reached[-1] < KILLED["steps"]
+    with started(folder) as (process, _):
+        assert process.wait() == 0
+    run = Run(folder)
     assert log_of(run) == log_of(whole)
     assert steps_kept(run) == steps_kept(whole)
     mine, theirs = (load_checkpoint(r.latest()) for r in (run, whole))

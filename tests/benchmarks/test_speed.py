@@ -1,0 +1,28 @@
+"""The speed that is claimed, on a machine with nothing else to do: `pytest -m benchmark`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alternation import ROWS
+
+CLAIMED = {"training-S": 1.0, "training-M": 1.0}  # times PyTorch's tokens per second, one thread
+
+pytestmark = pytest.mark.benchmark
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """What one run of the benchmark, in a process of its own, found for each row."""
+    found = tmp_path_factory.mktemp("benchmark") / "found.json"
+    subprocess.run([sys.executable, Path(__file__).parent, "--json", found], check=False)
+    return {row["name"]: row for row in json.loads(found.read_text())["rows"]}
+
+
+@pytest.mark.parametrize("name", [row.name for row in ROWS])
+def test_engines_agree_and_minilm_is_as_fast_as_claimed(measured, name):
+    row = measured[name]
+    assert row["problem"] is None
+    assert row["engines"]["minilm"]["times_torch"]["median"] >= CLAIMED.get(name, 0)
