@@ -12,7 +12,7 @@ BABEL   := $(BIN)/pybabel --quiet
 ONE     := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test thorough bench lint format messages readme clean
+.PHONY: help tour test network thorough bench lint format messages readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ tour: $(VENV)/core.stamp ## train a small GPT on real text, compare it with n-gr
 
 test: $(VENV)/test.stamp ## the tests (minutes)
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+network: $(VENV)/test.stamp ## the tests that fetch from package registries (pip, npm)
+	$(ONE) $(BIN)/python -m pytest -m network
 
 thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random examples
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --thorough

@@ -32,8 +32,8 @@ hypothesis.settings.register_profile(
 
 HOW_TO_RUN = {
     "slow": "--thorough (make thorough)",
-    "benchmark": "-m benchmark (make bench)",
-    "network": "-m network",
+    "benchmark": "-m benchmark (make bench prints the same as a table)",
+    "network": "-m network (make network)",
     "gpu": "on a machine where CuPy finds a device",
 }
 LEFT_OUT = pytest.StashKey[dict]()

@@ -5,6 +5,7 @@ engines of a workload begin with the same weights and get the same input in each
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -64,14 +65,16 @@ def minilm_training(size: Size, weights: Weights, threads: int) -> Iterator[Call
 
 
 @contextlib.contextmanager
-def torch_training(size: Size, weights: Weights, threads: int) -> Iterator[Callable[[Any], float]]:
-    """Eager PyTorch with the fastest of its AdamWs, the fused one."""
+def torch_training(
+    size: Size, weights: Weights, threads: int, fused: bool | None = None
+) -> Iterator[Callable[[Any], float]]:
+    """Eager PyTorch as it comes, or with the fused one of its AdamWs, the fastest."""
     torch.set_num_threads(threads)
     model = TorchGPT(size.config, weights)
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON, fused=fused)
 
     def step(batch: dict[str, np.ndarray]) -> float:
         ids, targets = torch.from_numpy(batch["ids"]), torch.from_numpy(batch["targets"])
@@ -142,7 +145,11 @@ def tokens_differ(sequences: dict[str, list[list[int]]]) -> str | None:
 
 TRAINING = Workload(
     "training",
-    {"minilm": minilm_training, "torch": torch_training},
+    {
+        "minilm": minilm_training,
+        "torch": torch_training,
+        "torch, fused AdamW": functools.partial(torch_training, fused=True),
+    },
     lambda size: GPT(size.config).state_dict(),
     batch,
     lambda size: size.batch * size.context,

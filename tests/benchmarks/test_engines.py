@@ -61,7 +61,7 @@ def test_a_token_that_differs_makes_the_row_invalid():
 def test_a_row_is_timed_and_reported(workload, tmp_path, capsys):
     result = run(Row(workload, TOY, threads=1, rounds=3, warm_up=1))
     assert result.problem is None and result.processor > 0
-    assert {name: len(seconds) for name, seconds in result.seconds.items()} == {"minilm": 3, "torch": 3}
+    assert {name: len(seconds) for name, seconds in result.seconds.items()} == dict.fromkeys(workload.engines, 3)
     low, middle, high = result.ratio("minilm")
     assert 0 < low <= middle <= high and result.ratio("torch") == (1, 1, 1)
 
