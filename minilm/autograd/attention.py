@@ -196,12 +196,12 @@ def _reading(dtype, scores, scale, mask, causal, keep, keep_scale) -> _Reading:
 
 
 def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> np.ndarray:
-    """One query that reads every key, as in generation with a cache: too little work to be cut into tiles."""
+    """One query that reads every key, as in generation with a cache: the arithmetic of a tile, without the tiles."""
     s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, 1, S)
     s -= s.max(-1, keepdims=True)
     np.exp(s, out=s)
     y = np.matmul(s, v)  # (B, H, 1, Kv)
-    y /= s.sum(-1, keepdims=True)
+    y *= 1 / np.matmul(s, np.ones((s.shape[3], 1), s.dtype))
     return y
 
 

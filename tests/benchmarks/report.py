@@ -44,8 +44,10 @@ def show(machine: dict[str, str], results: list[Result]) -> None:
     rows = [line for result in results for line in lines(result)]
     if sys.stdout.isatty():
         table = Table(*COLUMNS, caption=facts)
-        for line in rows:
-            table.add_row(*line, end_section=line[2] == BASE)
+        for result in results:
+            for line in lines(result):
+                table.add_row(*line)
+            table.add_section()
         Console().print(table)
     else:
         for line in [COLUMNS, *rows]:
