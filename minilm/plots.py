@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minilm.errors import ShapeError
 from minilm.i18n import tr
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
@@ -36,57 +37,96 @@ def _save(figure: Any, path: str | Path) -> Path:
 def loss_curve(
     path: str | Path,
     records: Sequence[dict[str, Any]],
-    ngrams: Sequence[dict[str, float]],
+    ngrams: Sequence[dict[str, Any]],
     bits: Any,
     final: float,
     title: str,
 ) -> Path:
     """Bits per byte against tokens seen, training and validation, with a line for each n-gram order.
 
-    records: a run's log. bits: turns nats per token into bits per byte. final: the model's bits per byte at the end.
+    records: a run's log. ngrams: their order and bits per byte. bits: turns nats per token into bits per byte.
+    final: the model's bits per byte at the end.
     """
     figure = _figure(8, 4.8)
     axes = figure.add_subplot()
     tokens = np.array([r["tokens"] for r in records]) / 1e6
-    train = np.array([bits(r["loss"]) for r in records])
+    train = smoothed(np.array([bits(r["loss"]) for r in records]), 9)
     evaluated = [r for r in records if "validation_loss" in r]
-    axes.plot(tokens, train, color=TRAIN, linewidth=1.2, label=tr("training"))
+    axes.plot(tokens, train, color=TRAIN, linewidth=1.4, label=tr("training (running mean)"))
     seen = [r["tokens"] / 1e6 for r in evaluated]
     axes.plot(seen, [bits(r["validation_loss"]) for r in evaluated], color=VALIDATION, linewidth=2, marker="o",
               markersize=3.5, label=tr("validation"))  # fmt: skip
     right = tokens[-1] if len(tokens) else 1.0
-    for row in ngrams:
-        axes.axhline(row["bits"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-        label = tr("{n}-gram", n=int(row["order"]))
-        axes.annotate(f" {label}  {row['bits']:.2f}", (right * 1.02, row["bits"]), color=MUTED, fontsize=8, va="center")
+    axes.hlines([row["bits"] for row in ngrams], 0, right, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     axes.plot([right], [final], marker="o", color=VALIDATION, markersize=7, zorder=5)
-    axes.annotate(f" GPT  {final:.2f}", (right * 1.02, final), color=VALIDATION, fontsize=9, weight="bold", va="center")
-    top = max([row["bits"] for row in ngrams] + [final]) * 1.08
-    axes.set(xlim=(0, right * 1.16), ylim=(min([final, *[r["bits"] for r in ngrams]]) * 0.85, top))
+    labels = [(row["bits"], tr("{n}-gram", n=int(row["order"])), MUTED) for row in ngrams] + [
+        (final, "GPT", VALIDATION)
+    ]
+    low, high = min(labels)[0] * 0.85, max(labels)[0] * 1.08
+    places = spread([value for value, _, _ in sorted(labels)], 0.045 * (high - low))
+    for (value, label, color), y in zip(sorted(labels), places, strict=True):
+        axes.annotate(f"{label}  {value:.2f}", (right * 1.02, y), color=color, fontsize=8, va="center")
+    axes.set(xlim=(0, right * 1.17), ylim=(low, high))
     axes.set_xlabel(tr("tokens seen (millions)"), color=INK)
     axes.set_ylabel(tr("bits per byte"), color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1.0), labelcolor=INK)
+    axes.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=1, loc="upper right",
+                bbox_to_anchor=(0.84, 0.82), labelcolor=INK)  # fmt: skip
     _quiet(axes)
     return _save(figure, path)
+
+
+def smoothed(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of each value and those around it, `width` in all, fewer at the ends."""
+    sums = np.cumsum(np.concatenate(([0.0], values)))
+    at = np.arange(len(values))
+    start, stop = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, len(values))
+    return (sums[stop] - sums[start]) / (stop - start)
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Rising heights, moved apart until neighbours are `gap` from each other, each cluster about its own middle."""
+    clusters: list[list[float]] = []
+    for height in heights:
+        clusters.append([height])
+        while len(clusters) > 1 and _bottom(clusters[-1], gap) < _top(clusters[-2], gap) + gap:
+            last = clusters.pop()
+            clusters[-1] += last
+    return [_bottom(cluster, gap) + i * gap for cluster in clusters for i in range(len(cluster))]
+
+
+def _bottom(cluster: list[float], gap: float) -> float:
+    return sum(cluster) / len(cluster) - gap * (len(cluster) - 1) / 2
+
+
+def _top(cluster: list[float], gap: float) -> float:
+    return sum(cluster) / len(cluster) + gap * (len(cluster) - 1) / 2
 
 
 def attention_map(path: str | Path, weights: np.ndarray, tokens: Sequence[str], title: str) -> Path:
     """One panel a head: row t shows with which weights position t reads the positions up to itself.
 
-    weights: (H, T, T), rows sum to 1. tokens: T labels.
+    weights: (H, T, T), rows sum to 1. tokens: T labels; ShapeError if they are not.
     """
     heads = len(weights)
-    columns = min(heads, 4)
+    if weights.shape[1:] != (len(tokens), len(tokens)):
+        raise ShapeError(
+            tr(
+                "attention map: weights of shape {got} for {n} tokens; wanted (H, T, T)",
+                got=weights.shape,
+                n=len(tokens),
+            )
+        )
+    columns = min(heads, 2 if heads <= 4 else 4)
     rows = -(-heads // columns)
-    figure = _figure(3.4 * columns, 3.7 * rows)
+    figure = _figure(4.4 * columns, 4.4 * rows)
     labels = [t.replace("\n", "⏎").replace(" ", "␣") for t in tokens]
     for head in range(heads):
         axes = figure.add_subplot(rows, columns, head + 1)
         image = axes.imshow(weights[head], cmap="Blues", vmin=0, vmax=1)
         axes.set_title(tr("head {n}", n=head + 1), fontsize=9, color=INK)
-        axes.set_xticks(range(len(labels)), labels, fontsize=5, family="monospace")
-        axes.set_yticks(range(len(labels)), labels, fontsize=5, family="monospace")
+        axes.set_xticks(range(len(labels)), labels, fontsize=6, family="monospace", rotation=90)
+        axes.set_yticks(range(len(labels)), labels, fontsize=6, family="monospace")
         axes.tick_params(length=0, colors=MUTED)
         for side in axes.spines.values():
             side.set_color(GRID)

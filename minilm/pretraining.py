@@ -194,15 +194,24 @@ class Pretraining:
         windows = TokenBatches(self.validation_ids, self.recipe.context, self.recipe.batch)
         return trainer.evaluate(windows.windows(stride=max(1, self.recipe.context // 2)))["loss"]
 
-    def ngrams(self, orders: range = range(1, 7)) -> list[dict[str, float]]:
-        """The ladder of Kneser-Ney models on the very same tokens: order, nats per token, bits per byte."""
+    def ngrams(self, orders: range = range(1, 7)) -> list[dict[str, Any]]:
+        """Kneser-Ney models of the very same text: order, nats per token of the model's tokenizer, bits per byte.
+
+        They count the characters where those are the tokens, else the bytes; so the ladder hardly depends on the
+        tokenizer, and both columns compare with the model's own.
+        """
         from minilm.ngram import KneserNey
 
+        if self.recipe.tokenizer == "char":
+            train, validation, first, size = self.train_ids, self.validation_ids, 1, self.tokenizer.vocab_size
+        else:
+            train, validation = (np.frombuffer(SEPARATOR.join(p).encode(), np.uint8) for p in self.corpus.split())
+            first, size = len(validation) - self.validation_bytes, 256  # the first token is scored by no model
         rows = []
         for order in orders:
-            model = KneserNey(order).fit(self.train_ids, self.tokenizer.vocab_size)
-            loss = -float(np.mean(model.log_probabilities(self.validation_ids)[1:]))
-            rows.append({"order": order, "nats": loss, "bits": self.bits_per_byte(loss)})
+            losses = -KneserNey(order).fit(train, size).log_probabilities(validation)[first:]
+            nats = float(losses.sum()) / (len(self.validation_ids) - 1)
+            rows.append({"order": order, "nats": nats, "bits": self.bits_per_byte(nats)})
         return rows
 
 

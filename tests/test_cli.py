@@ -139,6 +139,8 @@ class TestErrors:
 
     def test_ctrl_c(self):
         body = "import time; print('ready', flush=True); time.sleep(60)"
+        # a process that a script started in the background ignores SIGINT, and so would its children
+        body = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {body}"
         code = f"import sys\nfrom minilm.cli import app\n{planted(body)}\nsys.exit(app.main(['planted']))"
         with subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -130,7 +130,7 @@ def describe(pretraining: Any, trainer: Any) -> None:
     typer.echo(tr("run folder: {folder}", folder=pretraining.run.folder))
 
 
-def show_ladder(pretraining: Any, rows: list[dict[str, float]], loss: float) -> None:
+def show_ladder(pretraining: Any, rows: list[dict[str, Any]], loss: float) -> None:
     """Each n-gram order and the model, in nats per token and bits per byte of the same text."""
     from rich.console import Console
     from rich.table import Table
@@ -141,10 +141,10 @@ def show_ladder(pretraining: Any, rows: list[dict[str, float]], loss: float) -> 
     table.add_column(tr("nats per token"), justify="right")
     table.add_column(tr("bits per byte"), justify="right")
     for row in rows:
-        table.add_row(tr("{n}-gram", n=int(row["order"])), f"{row['nats']:.4f}", f"{row['bits']:.4f}")
+        table.add_row(tr("{n}-gram", n=row["order"]), f"{row['nats']:.4f}", f"{row['bits']:.4f}")
     table.add_row("GPT", f"{loss:.4f}", f"{bits:.4f}", style="bold")
     Console().print(table)
-    below = [str(int(row["order"])) for row in rows if bits < row["bits"]]
+    below = [str(row["order"]) for row in rows if bits < row["bits"]]
     if below:
         typer.echo(tr("the GPT is below the n-gram models of orders {orders}", orders=", ".join(below)))
     elif rows:

@@ -100,7 +100,7 @@ def write(pretraining: Any, model: Any, prompt: str, seed: int, tokens: int = 20
 
 
 def draw(
-    pretraining: Any, trainer: Any, records: list[dict[str, Any]], rows: list[dict[str, float]], loss: float
+    pretraining: Any, trainer: Any, records: list[dict[str, Any]], rows: list[dict[str, Any]], loss: float
 ) -> tuple[Path, Path]:
     """The loss curve and the attention map of the first block, in the run folder."""
     from minilm.models.gpt import attention_weights
