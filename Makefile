@@ -50,7 +50,7 @@ messages: $(VENV)/test.stamp ## gather the sentences to translate; keep, sort an
 	$(BIN)/pybabel compile -D minilm -d $(LOCALE) --statistics
 
 readme: $(VENV)/core.stamp ## run the tour and put its pictures and words into the README
-	$(BIN)/python docs/make_readme.py
+	$(BIN)/python docs/make_readme.py $(RUN)
 
 clean: ## remove the environment and what the tools left (runs and downloaded texts stay)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Runs the tour and puts its pictures and its words into the README: `make readme`."""
+"""Puts a tour's pictures and words into the README: `make readme`, or with RUN=folder those of a tour already made."""
 
 import re
 import shutil
@@ -7,15 +7,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-RUN = ROOT / "build" / "tour"
+
+
+def new_tour() -> Path:
+    run = ROOT / "build" / "tour"
+    shutil.rmtree(run, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "minilm", "tour", "--out", str(run)], check=True)
+    return run
 
 
 def main() -> None:
-    shutil.rmtree(RUN, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "minilm", "tour", "--out", str(RUN)], check=True)
+    run = Path(sys.argv[1]) if len(sys.argv) > 1 else new_tour()
     for picture in ("loss.png", "attention.png"):
-        shutil.copy(RUN / picture, ROOT / "docs" / picture)
-    samples = (RUN / "samples.txt").read_text(encoding="utf-8").rstrip()
+        shutil.copy(run / picture, ROOT / "docs" / picture)
+    samples = (run / "samples.txt").read_text(encoding="utf-8").rstrip()
     readme = ROOT / "README.md"
     begin, end = "<!-- sample: begin (make readme) -->", "<!-- sample: end -->"
     pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
