@@ -17,10 +17,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "gpt2-medium": {**_GPT2, "width": 1024, "layers": 24, "heads": 16},
     "gpt2-large": {**_GPT2, "width": 1280, "layers": 36, "heads": 20},
     "gpt2-xl": {**_GPT2, "width": 1600, "layers": 48, "heads": 25},
-    # To train here; their vocabulary is the tokenizer's.
+    # For tests; its vocabulary is the tokenizer's. What trains here has recipes in pretraining.py.
     "tiny": {"context": 32, "width": 32, "layers": 2, "heads": 2},
-    "tour": {"context": 256, "width": 128, "layers": 4, "heads": 4},
-    "small": {"context": 256, "width": 256, "layers": 6, "heads": 8, "dropout": 0.2},
 }
 
 

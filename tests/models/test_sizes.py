@@ -47,7 +47,7 @@ def test_names_and_changes():
     tiny = gpt_config("tiny", vocab_size=65, dropout=0.5)
     assert (tiny.width, tiny.layers, tiny.heads, tiny.context, tiny.dropout) == (32, 2, 2, 32, 0.5)
     with pytest.raises(ConfigError, match="vocab_size"):
-        gpt_config("tour")
+        gpt_config("tiny")
     with pytest.raises(ConfigError, match="there is no model size 'huge'; there are gpt, gpt2, "):
         gpt_config("huge")
 
