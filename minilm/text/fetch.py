@@ -82,7 +82,10 @@ def download(recorded: dict[str, Any], folder: Path) -> Path:
 
 def _check(archive: Path, recorded: dict[str, Any]) -> None:
     size = archive.stat().st_size
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest() if size == recorded["archive_bytes"] else ntr("{n} byte", "{n} bytes", size)
+    if size == recorded["archive_bytes"]:
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    else:
+        digest = ntr("{n} byte", "{n} bytes", size)
     if digest != recorded["archive_sha256"]:
         raise DataError(
             tr(

@@ -43,7 +43,7 @@ def test_formula_equals_the_modules(vocab_size, context, layers, heads, head_wid
 
 
 def test_names_and_changes():
-    assert set(SIZES) == {*PUBLISHED, "tiny", "tour", "small"}
+    assert set(SIZES) == {*PUBLISHED, "tiny"}
     tiny = gpt_config("tiny", vocab_size=65, dropout=0.5)
     assert (tiny.width, tiny.layers, tiny.heads, tiny.context, tiny.dropout) == (32, 2, 2, 32, 0.5)
     with pytest.raises(ConfigError, match="vocab_size"):
