@@ -31,9 +31,8 @@ def layer_norm(x, weight, bias, epsilon=1e-5):
 
 @layer_norm.kernel
 def _(x, weight, bias, epsilon, *, save):
-    if not kernel_fits(x, weight, bias):
-        return NotImplemented
-    _check_parts("layer_norm", x, weight, bias)
+    if not (kernel_fits(x, weight, bias) and _parts_fit(x, weight, bias)):
+        return NotImplemented  # the twin says what is wrong
     rows = x.reshape(-1, x.shape[-1])
     normal = np.subtract(rows, rows @ _averaging(rows.shape[1], rows.dtype.char))
     inverse = _inverse_root(normal, epsilon)
@@ -97,9 +96,8 @@ def rms_norm(x, weight, epsilon=1e-6):
 
 @rms_norm.kernel
 def _(x, weight, epsilon, *, save):
-    if not kernel_fits(x, weight):
+    if not (kernel_fits(x, weight) and _parts_fit(x, weight)):
         return NotImplemented
-    _check_parts("rms_norm", x, weight)
     rows = x.reshape(-1, x.shape[-1])
     inverse = _inverse_root(rows, epsilon)
     normal = rows * inverse
@@ -119,11 +117,12 @@ def _(g, residuals):
 
 def _check_norm(op: str, x: Any, weight: Any, bias: Any = None) -> None:
     check_floats(op, x=x, weight=weight, bias=bias)
-    _check_parts(op, x, weight, bias)
-
-
-def _check_parts(op: str, x: Any, weight: Any, bias: Any = None) -> None:
     if not shape(x):
         raise ShapeError(tr("{op}: x is a single number; it needs an axis to normalise over", op=op))
     check_shape(op, "weight", weight, shape(x)[-1:])
     check_shape(op, "bias", bias, shape(x)[-1:])
+
+
+def _parts_fit(x: np.ndarray, *parts: np.ndarray | None) -> bool:
+    """Whether weight and bias, where there are any, are of the size that x is normalised over."""
+    return x.ndim > 0 and all([p is None or p.shape == x.shape[-1:] for p in parts])

@@ -195,8 +195,12 @@ class Fused(_Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not fast.on or state.tape is not None or not backend.is_numpy():
             return self.forward(*args, **kwargs)
-        args, _ = self._bind(args, kwargs)
-        if not any([isinstance(a, Tensor) for a in args]):
+        if kwargs or len(args) != len(self.parameters):
+            args, _ = self._bind(args, kwargs)
+        for a in args:
+            if isinstance(a, Tensor):
+                break
+        else:  # bare arrays, as in generation, where these few microseconds count
             result = self._kernel(*args, save=False)
             return self.forward(*args) if result is NotImplemented else result[0]
         live = state.recording and any(

@@ -44,13 +44,13 @@ class MultiHeadAttention(Module):
         S = T + (cache.length if cache else 0)
         qkv = self.qkv(x)  # (B, T, 3D)
         keep, scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
-        how = {"mask": mask, "causal": self.causal, "keep": keep, "keep_scale": scale}
+        how = (mask, self.causal, None, keep, scale)  # None: 1/√K
         if cache is None:
-            y = F.self_attention(qkv, self.heads, **how)  # (B, T, D)
+            y = F.self_attention(qkv, self.heads, *how)  # (B, T, D)
         else:
             query, key, val = split_heads(qkv, self.heads)  # each (B, H, T, K)
             key, val = cache.append(key, val)  # each (B, H, S, K)
-            y = merge_heads(F.attention(query, key, val, **how))  # (B, T, D)
+            y = merge_heads(F.attention(query, key, val, *how))  # (B, T, D)
         return self.out(y)
 
     def weights(self, x: Any, mask: Any = None) -> Any:

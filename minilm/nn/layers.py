@@ -90,8 +90,8 @@ class Dropout(Module):
 
 
 ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),  # GPT-1 and GPT-2
-    "gelu": lambda x: F.gelu(x, approximate="none"),  # x Φ(x) itself
+    "gelu_tanh": lambda x: F.gelu(x, "tanh"),  # GPT-1 and GPT-2
+    "gelu": lambda x: F.gelu(x, "none"),  # x Φ(x) itself
     "silu": lambda x: F.silu(x),
     "relu": lambda x: F.maximum(x, 0),
 }
