@@ -189,4 +189,5 @@ class TestProject:
         assert [line for line in script.read_text().splitlines() if line.startswith("make")] == [
             "make lint",
             "make test",
+            "make network",
         ]
