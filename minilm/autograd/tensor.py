@@ -46,7 +46,7 @@ class Tensor:
     __slots__ = ("__weakref__", "_data", "grad", "grad_buffer", "name", "node", "requires_grad", "version")
     __array_priority__ = 1000  # so that array * Tensor is Tensor.__rmul__
 
-    # The operators and the remaining methods are attached by ops.py, beside the operations that they name.
+    # The operators and the remaining methods are attached by methods.py, one table of what each stands for.
     # fmt: off
     __add__: Any; __radd__: Any; __sub__: Any; __rsub__: Any; __mul__: Any; __rmul__: Any  # noqa: E702
     __truediv__: Any; __rtruediv__: Any; __neg__: Any; __pow__: Any; __matmul__: Any; __getitem__: Any  # noqa: E702
