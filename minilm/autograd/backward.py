@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from minilm.autograd.guards import check_guards
 from minilm.autograd.operation import Node
-from minilm.autograd.state import set_recording, state
+from minilm.autograd.state import observers, set_recording, state
 from minilm.autograd.tensor import Tensor, shape, wrap
 from minilm.backend import xp
 from minilm.errors import GraphError, ShapeError
@@ -109,7 +109,10 @@ def _pass_on(node: Node, g: Any, cotangents: dict[int, tuple[Any, bool]], useful
     elif isinstance(again := state.tape.get(node), Node):
         _add(cotangents, again, g, False)
         return
-    for parent, d in node.operation.cotangents(node, g, useful):
+    cotangents_of_sources = node.operation.cotangents(node, g, useful)
+    for observer in observers:
+        cotangents_of_sources = observer.backward(node, g, cotangents_of_sources)
+    for parent, d in cotangents_of_sources:
         _add(cotangents, parent, _checked(node, parent, d), d is not g)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilm import backend
 from minilm.autograd.guards import frozen, guard
-from minilm.autograd.state import fast, state
+from minilm.autograd.state import fast, observed, observers, state
 from minilm.autograd.tensor import Tensor, shape, value, wrap
 from minilm.backend import xp
 from minilm.errors import GraphError
@@ -20,7 +20,7 @@ from minilm.i18n import tr
 class Node:
     """One recorded operation: its sources (a Node, or a leaf Tensor) and what its gradient rules need of its values."""
 
-    __slots__ = ("arguments", "dtype", "guards", "keywords", "operation", "saved", "shape")
+    __slots__ = ("__weakref__", "arguments", "dtype", "guards", "keywords", "operation", "saved", "shape")
 
     def __init__(self, operation: Any, arguments: tuple, keywords: dict, y: Any):
         self.operation = operation
@@ -29,6 +29,8 @@ class Node:
         self.shape, self.dtype = y.shape, y.dtype
         self.saved: Any = None
         self.guards: list[tuple] = []
+        for observer in observers:
+            observer.recorded(self)
 
     @property
     def label(self) -> str:
@@ -122,7 +124,8 @@ class Primitive(_Operation):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = self._bind(args, kwargs)
-        y = self.forward(*[value(a) for a in args], **kwargs)
+        compute = observed(self, self.forward) if observers else self.forward
+        y = compute(*[value(a) for a in args], **kwargs)
         if not any([isinstance(a, Tensor) for a in args]):
             return y
         y = frozen(xp.asarray(y), args)
@@ -197,16 +200,17 @@ class Fused(_Operation):
             return self.forward(*args, **kwargs)
         if kwargs or len(args) != len(self.parameters):
             args, _ = self._bind(args, kwargs)
+        kernel = observed(self, self._kernel) if observers else self._kernel
         for a in args:
             if isinstance(a, Tensor):
                 break
         else:  # bare arrays, as in generation, where these few microseconds count
-            result = self._kernel(*args, save=False)
+            result = kernel(*args, save=False)
             return self.forward(*args) if result is NotImplemented else result[0]
         live = state.recording and any(
             [isinstance(args[i], Tensor) and args[i].requires_grad for i in self.differentiable]
         )
-        result = self._kernel(*[value(a) for a in args], save=live)
+        result = kernel(*[value(a) for a in args], save=live)
         if result is NotImplemented:
             return self.forward(*args)
         y, residuals = result

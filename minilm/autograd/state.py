@@ -1,8 +1,8 @@
-"""What a thread is doing, and the switches: whether operations are recorded, whether fused kernels run."""
+"""What a thread is doing, and the switches: whether operations are recorded, whether kernels run, who looks on."""
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 
@@ -48,3 +48,38 @@ class fast(contextlib.ContextDecorator):  # noqa: N801 -- reads as the function 
 
     def __exit__(self, *exc: object) -> None:
         fast.on = self.before
+
+
+observers: list["Observer"] = []  # almost always empty, and then an operation pays no more than for asking
+
+
+class Observer:
+    """In a `with` block, sees every operation and gradient rule that runs, in every thread; the base of `ml.trace`.
+
+    Each method may wrap what it is given; here they let everything pass.
+    """
+
+    def __enter__(self) -> Self:
+        observers.append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        observers.remove(self)
+
+    def forward(self, operation: Any, function: Callable) -> Callable:
+        """What runs in place of an operation's array function (or kernel, which also returns residuals)."""
+        return function
+
+    def recorded(self, node: Any) -> None:
+        """A node has been made."""
+
+    def backward(self, node: Any, g: Any, cotangents: Iterable[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
+        """What runs in place of a node's gradient rules: they give (source, its cotangent) one by one."""
+        return cotangents
+
+
+def observed(operation: Any, function: Callable) -> Callable:
+    """`function`, as all who look on have wrapped it."""
+    for observer in observers:
+        function = observer.forward(operation, function)
+    return function
