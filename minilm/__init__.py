@@ -3,6 +3,7 @@
     import minilm as ml
 
     ml.Tensor  ml.grad  ml.no_grad  ml.gradcheck  ml.fast     floor 1: arrays that remember how they were made
+    ml.jvp  ml.hvp  ml.jacobian  ml.hessian  ml.recompute     more than a gradient; less memory for it
     ml.backend  ml.functional                                 NumPy or CuPy; every operation with its gradient
     ml.nn  ml.text                                            floor 2: layers; tokenizers, corpora, batches
     ml.models                                                 floor 3: the networks
@@ -33,10 +34,15 @@ _HOME = {
     "generate": "minilm.generation:generate",
     "grad": "minilm.autograd:grad",
     "gradcheck": "minilm.autograd:gradcheck",
+    "hessian": "minilm.autograd:hessian",
+    "hvp": "minilm.autograd:hvp",
+    "jacobian": "minilm.autograd:jacobian",
+    "jvp": "minilm.autograd:jvp",
     "models": "minilm.models",
     "nn": "minilm.nn",
     "no_grad": "minilm.autograd:no_grad",
     "optim": "minilm.training.optim",
+    "recompute": "minilm.autograd:recompute",
     "text": "minilm.text",
     "training": "minilm.training",
 }

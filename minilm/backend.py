@@ -94,6 +94,20 @@ def generator(*key: int) -> Any:
     return xp.random.default_rng(int(seed))
 
 
+def generator_state(rng: Any) -> Any:
+    """Where a generator stands, to come back to with `set_generator_state`."""
+    bits = rng.bit_generator
+    return bits.state if isinstance(rng, np.random.Generator) else bits._state.copy()  # CuPy: an array on the device
+
+
+def set_generator_state(rng: Any, state: Any) -> None:
+    """Let a generator go on from a state that `generator_state` gave."""
+    if isinstance(rng, np.random.Generator):
+        rng.bit_generator.state = state
+    else:
+        rng.bit_generator._state[...] = state
+
+
 def bernoulli(rng: Any, p: float, shape: tuple[int, ...]) -> Any:
     """A boolean array, True with probability p, rounded to a multiple of 2^-16 so that 16 random bits an entry do."""
     count = math.prod(shape)

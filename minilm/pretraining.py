@@ -72,7 +72,7 @@ class Recipe:
             norm=self.norm,
         )
 
-    def train_config(self, seed: int, threads: int) -> TrainConfig:
+    def train_config(self, seed: int, threads: int, recompute: bool = False) -> TrainConfig:
         """How this recipe trains it."""
         return TrainConfig(
             steps=self.steps,
@@ -82,6 +82,7 @@ class Recipe:
             decay=self.decay,
             seed=seed,
             threads=threads,
+            recompute=recompute,
             evaluate_every=self.evaluate_every,
             checkpoint_every=self.evaluate_every,
             keep_best=True,
@@ -178,11 +179,11 @@ class Pretraining:
         """The model as it begins, a pure function of the recipe and the seed."""
         return GPT(self.recipe.gpt_config(self.tokenizer.vocab_size), seed=self.seed)
 
-    def trainer(self, threads: int = 0, show: bool = True, callback: Any = None) -> Trainer:
-        """The training, ready to begin or to resume. threads: 0 for one a physical core."""
+    def trainer(self, threads: int = 0, show: bool = True, callback: Any = None, recompute: bool = False) -> Trainer:
+        """The training, ready to begin or to resume. threads: 0 for one a physical core. recompute: of TrainConfig."""
         batches = TokenBatches(self.train_ids, self.recipe.context, self.recipe.batch, self.seed)
         validation = list(TokenBatches(self.validation_ids, self.recipe.context, self.recipe.batch).windows())
-        config = self.recipe.train_config(self.seed, threads)
+        config = self.recipe.train_config(self.seed, threads, recompute)
         return Trainer(self.model(), NextToken(), batches, config, validation, self.run, callback, show)
 
     def bits_per_byte(self, nats_per_token: float) -> float:

@@ -80,6 +80,13 @@ def _order(end: Any, wanted: set[int] | None) -> tuple[list[Any], set[int]]:
     return order, useful
 
 
+def leaves_of(output: Tensor) -> list[Tensor]:
+    """The leaves that `output` was computed from and that require a gradient."""
+    if not output.requires_grad:
+        return []
+    return [source for source in _order(output.node or output, None)[0] if isinstance(source, Tensor)]
+
+
 def _walk(end: Any, inputs: Sequence[Tensor] | None, g: Any, retain_graph: bool) -> Iterator[tuple[Tensor, Any, bool]]:
     """Carry the cotangent `g` of `end` back, each node after all its consumers, each freed as soon as it is done."""
     targets = None if inputs is None else {id(t.node or t): t for t in inputs}
@@ -94,7 +101,7 @@ def _walk(end: Any, inputs: Sequence[Tensor] | None, g: Any, retain_graph: bool)
             if targets is None and isinstance(source, Tensor):
                 yield source, g, owned
             elif targets is not None and id(source) in targets:
-                yield targets[id(source)], g, False
+                yield targets[id(source)], g, owned and isinstance(source, Tensor)
             if isinstance(source, Node) and id(source) in useful:
                 _pass_on(source, g, cotangents, useful)
                 if not retain_graph:
@@ -109,10 +116,11 @@ def _pass_on(node: Node, g: Any, cotangents: dict[int, tuple[Any, bool]], useful
     elif isinstance(again := state.tape.get(node), Node):
         _add(cotangents, again, g, False)
         return
-    cotangents_of_sources = node.operation.cotangents(node, g, useful)
-    for observer in observers:
-        cotangents_of_sources = observer.backward(node, g, cotangents_of_sources)
-    for parent, d in cotangents_of_sources:
+    found = node.operation.cotangents(node, g, useful)
+    if not node.operation.transparent:
+        for observer in observers:
+            found = observer.backward(node, g, found)
+    for parent, d in found:
         _add(cotangents, parent, _checked(node, parent, d), d is not g)
 
 

@@ -66,6 +66,8 @@ class UpcastWarning(UserWarning):
 class _Operation:
     """What primitive and fused operations share: binding of arguments, recording, and being a method of Tensor."""
 
+    transparent = False  # whether those who look on see, in its backward, operations inside rather than itself
+
     def __init__(self, function: Callable):
         self.__doc__ = function.__doc__
         self.__wrapped__ = function  # so that inspect shows the operation's own source

@@ -25,6 +25,11 @@ def gpt(
     resume: Path = typer.Option(None, help=tr("Go on with the training of this run folder.")),
     checkpoint: str = typer.Option(None, help=tr("With --resume: from this checkpoint, e.g. step-00000400.")),
     threads: int = typer.Option(0, min=0, help=tr("Threads over the batch; 0: one a physical core.")),
+    recompute: bool = typer.Option(
+        False,
+        "--recompute",
+        help=tr("Save memory: keep only each block's input and compute the rest again for the backward; same bits."),
+    ),
     seed: int = typer.Option(0, min=0, help=tr("What all randomness derives from.")),
     tokenizer: str = typer.Option(None, help=tr("char, or bpe.")),
     vocabulary: int = typer.Option(None, help=tr("Entries of a bpe vocabulary.")),
@@ -50,11 +55,11 @@ def gpt(
             wrong = ", ".join(f"--{k.replace('_', '-')}" for k in (*changes, *(["out"] if out else [])))
             raise ConfigError(tr("--resume goes on with the run's own settings: leave out {options}", options=wrong))
         pretraining = Pretraining.open(resume)
-        trainer = pretraining.trainer(threads).resume(checkpoint)
+        trainer = pretraining.trainer(threads, recompute=recompute).resume(checkpoint)
     else:
         folder = out or free_folder(Path("runs") / f"gpt-{config}")
         pretraining = Pretraining.start(data, recipe_of(config, changes), folder, seed)
-        trainer = pretraining.trainer(threads)
+        trainer = pretraining.trainer(threads, recompute=recompute)
     train_and_report(pretraining, trainer, ngrams)
 
 

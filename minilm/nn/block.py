@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minilm.autograd import recompute
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.nn.attention import LayerCache, MultiHeadAttention
@@ -29,7 +30,10 @@ class Block(Module):
 
     A: multi-head attention; M: MLP; N: a norm of norm_kind "layer" or "rms"; dropout falls on the attention's weights
     and on what A and M add. x, y: (B, T, D). mask: as in MultiHeadAttention.
+    With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -56,6 +60,16 @@ class Block(Module):
         self.dropout = Dropout(dropout)
 
     def __call__(self, x: Any, mask: Any = None, cache: LayerCache | None = None) -> Any:
+        if self.recompute and cache is None:
+            return recompute(self._forward, x, mask, parameters=self.parameters(), generators=self._generators())
+        return self._forward(x, mask, cache)
+
+    def _generators(self) -> list[Any]:
+        """The generators that dropout draws from now, each once."""
+        modules = [m for _, m in self.named_modules() if isinstance(m, Dropout) and m.active]
+        return list({id(m.generator): m.generator for m in modules}.values())
+
+    def _forward(self, x: Any, mask: Any, cache: LayerCache | None = None) -> Any:
         if self.norm_first:
             x = x + self.dropout(self.attention(self.norm1(x), mask, cache))  # (B, T, D)
             return x + self.dropout(self.mlp(self.norm2(x)))  # (B, T, D)

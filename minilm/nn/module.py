@@ -115,6 +115,16 @@ class Module:
                 module.generator = rng
         return self
 
+    def set_recompute(self, on: bool = True) -> Self:
+        """Let every block here keep only its input for the backward, and compute the rest again: the same gradients.
+
+        A fraction of the memory for about a third more time; see `minilm.recompute`. Returns the module itself.
+        """
+        for _, module in self.named_modules():
+            if hasattr(module, "recompute"):
+                module.recompute = on
+        return self
+
     def astype(self, dtype: Any) -> Self:
         """Give every parameter this floating dtype, in new memory and without gradients; returns the module itself."""
         for parameter in self.parameters():

@@ -10,7 +10,7 @@ from minilm.training.optim import SGD, AdamW, Named, Optimizer
 from minilm.training.schedule import check_schedule, learning_rate
 
 # What may differ when a training is resumed, because no weight depends on it (threads: but for rounding).
-FREE = ("threads", "log_every", "evaluate_every", "checkpoint_every", "keep", "keep_best")
+FREE = ("threads", "recompute", "log_every", "evaluate_every", "checkpoint_every", "keep", "keep_best")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class TrainConfig:
     steps            number of updates
     batch_size       sequences an update, all threads and parts together
     accumulation     parts that the batch is computed in, one after another, to save memory; the gradient is the same
+    recompute        keep only each block's input for the backward, to save memory; the gradient is the same bits
     rate, schedule, warmup, floor     as `peak`, `shape`, `warmup` and `floor` of `learning_rate`
     optimizer        "adamw" (betas, epsilon, decay, bias_correction) or "sgd" (momentum, nesterov, decay)
     clip             largest norm of the gradient; None never clips
@@ -32,6 +33,7 @@ class TrainConfig:
     steps: int
     batch_size: int
     accumulation: int = 1
+    recompute: bool = False
     rate: float = 1e-3
     schedule: str = "cosine"
     warmup: int = 0

@@ -81,6 +81,7 @@ class Trainer:
         self.model, self.objective, self.batches, self.config = model, objective, batches, config
         self.validation = None if validation is None else list(validation)
         self.run, self.callback, self.show = run, callback, show
+        model.set_recompute(config.recompute)
         self.optimizer = config.make_optimizer(model.named_parameters())
         self.threads = config.threads or available_cores()
         self.step, self.tokens, self.seconds = 0, 0, 0.0

@@ -76,3 +76,12 @@ def test_only_matrices_decay_and_the_tied_head_is_one_parameter():
     assert all(name.endswith("weight") and "norm" not in name for name in decayed)
     assert flat.names[: len(decayed)] == decayed
     assert flat.matrices == sum(p.size for p in flat.parameters[: len(decayed)])
+
+
+def test_recomputing_the_blocks_trains_to_the_same_bits():
+    """Dropout, two threads and accumulation on: what is forgotten and computed again drops the same entries."""
+    kept, again = training(dropout=0.3, accumulation=2), training(dropout=0.3, accumulation=2, recompute=True)
+    for trainer in (kept, again):
+        trainer.train()
+    assert all(block.recompute for block in again.model.blocks) and not kept.model.blocks[0].recompute
+    assert bits(again.model) == bits(kept.model)
