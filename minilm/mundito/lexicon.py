@@ -6,7 +6,7 @@ from functools import cached_property
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 
-SPECIALS = ("<pad>", "<bos>", "<eos>", "<sep>", "<cls>", "<mask>", "<unk>")
+SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<bos>", "<eos>")
 MASCULINE, FEMININE = 0, 1
 Phrase = tuple[str, ...]
 Forms = tuple[str, str]  # of an adjective: masculine, feminine; of a verb: singular, plural

@@ -13,19 +13,19 @@ animal does what with what, where), whose frequencies have a power-law tail, so 
 them; copying (the colour of an animal is asked after); and the logic of moods and negation.
 """
 
-import bisect
-import itertools
+import functools
 import math
-import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilm.errors import ConfigError, DataError
+from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.mundito.lexicon import Noun, lexicon_of
+from minilm.mundito.automaton import Automaton, Choice, State
+from minilm.mundito.lexicon import SPECIALS, Noun, lexicon_of
+from minilm.text.words import WordTokenizer
 
 FACT, RECALL, OPINION, QUESTION = range(4)
 SENTENCES = (0.35, 0.30, 0.20, 0.15)  # how often each kind of sentence comes
@@ -37,55 +37,12 @@ NOISE = 0.05  # with which an opinion goes against the mood
 OBJECT_MIX = (0.2, 0.3, 0.4, 0.1)  # an object that verb; animal and verb; place, animal and verb; nothing decides
 
 
-class Choice:
-    """A distribution over tokens: equal tokens are merged, and each remembers what it may mean."""
-
-    __slots__ = ("cumulative", "meanings", "place", "probabilities", "tokens")
-
-    def __init__(self, outcomes: Iterable[tuple[int, float, Any]]):
-        """outcomes: (token, weight, what it means); the weights are normalised."""
-        merged: dict[int, tuple[float, list[Any]]] = {}
-        for token, weight, meaning in outcomes:
-            if weight > 0:
-                before, meanings = merged.get(token, (0.0, []))
-                merged[token] = (before + weight, [*meanings, meaning])
-        total = math.fsum(weight for weight, _ in merged.values())
-        self.tokens = list(merged)
-        self.probabilities = [weight / total for weight, _ in merged.values()]
-        self.cumulative = list(itertools.accumulate(self.probabilities))
-        self.meanings = [meanings[0] if len(meanings) == 1 else None for _, meanings in merged.values()]
-        self.place = {token: i for i, token in enumerate(self.tokens)}
-
-    def draw(self, u: float) -> int:
-        """The place of the token that the number u in [0, 1) chooses."""
-        return min(bisect.bisect_right(self.cumulative, u), len(self.tokens) - 1)
-
-
 class Slot(NamedTuple):
     """Someone who was introduced, and the animal that is theirs."""
 
     name: int
     animal: int
     colour: int
-
-
-class State(NamedTuple):
-    """Where the automaton stands: the rule that makes the next token, what the document has said, what the rule knows.
-
-    story: the slots introduced so far. moods: of each slot, 1 happy, 0 sad, None not yet said.
-    """
-
-    rule: str
-    slots: tuple[Slot, ...] = ()
-    moods: tuple[int | None, ...] = (None, None)
-    local: tuple = ()
-
-
-class Token(NamedTuple):
-    """A token of a document, its log-probability given all before it, in nats."""
-
-    id: int
-    logp: float
 
 
 @dataclass(frozen=True)
@@ -114,25 +71,18 @@ def _zipf(n: int, exponent: float, shift: float = 2.0) -> np.ndarray:
     return p / p.sum()
 
 
-class Mundito:
+class Mundito(Automaton):
     """The automaton of one world, and documents drawn from it."""
 
     def __init__(self, config: MunditoConfig | None = None):
         self.config = config or MunditoConfig()
         self.lexicon = lexicon_of(self.config.language)
-        self.words = self.lexicon.words
-        self.id_of = {word: i for i, word in enumerate(self.words)}
+        super().__init__(self.lexicon.words)
         self._frequencies(np.random.default_rng(self.config.seed))
         self._forms()
-        self._made: dict[tuple, Choice] = {}
-        self._rules = {
-            name.removeprefix("_after_"): (getattr(self, name.removeprefix("_after")), getattr(self, name))
-            for name in dir(self)
-            if name.startswith("_after_")
-        }
-
-    vocab_size = property(lambda self: len(self.words), doc="V, the number of tokens.")
-    start = property(lambda self: State("end"), doc="The state before a document: <bos> comes next, for sure.")
+        self._objects = functools.lru_cache(maxsize=1 << 13)(
+            self._objects_of
+        )  # of 24,576 facts, those that are frequent
 
     def _frequencies(self, rng: np.random.Generator) -> None:
         """How often each word is chosen, and which facts hold: what a seed decides."""
@@ -162,88 +112,9 @@ class Mundito:
         self._the = [[of[a] for a in forms] for forms in lex.definite]
         self._a = [of[a] for a in lex.indefinite]
 
-    # ------------------------------------------------------------------------------------------------ the automaton
-
-    def choice(self, state: State) -> Choice:
-        """What may come next, and how probable each token is."""
-        return self._rules[state.rule][0](state)
-
-    def dist(self, state: State) -> np.ndarray:
-        """p(next token | all before), (V,): non-negative, summing to 1."""
-        found = self.choice(state)
-        p = np.zeros(self.vocab_size)
-        p[found.tokens] = found.probabilities
-        return p
-
-    def step(self, state: State, token: int) -> State:
-        """The state after `token`; DataError if it cannot come here."""
-        found = self.choice(state)
-        if token not in found.place:
-            raise DataError(
-                tr(
-                    "the word {word!r} cannot come here; possible: {words}",
-                    word=self.words[token] if 0 <= token < self.vocab_size else token,
-                    words=", ".join(self.words[t] for t in found.tokens[:8]),
-                )
-            )
-        i = found.place[token]
-        return self._rules[state.rule][1](state, token, found.meanings[i])
-
-    def logp(self, tokens: Sequence[int], state: State | None = None) -> np.ndarray:
-        """ln p(x_t | x_<t) of each token of a text that begins in `state` (before a document if None); -inf from the
-        first impossible token on."""
-        state = self.start if state is None else state
-        found = np.full(len(tokens), -math.inf)
-        for t, token in enumerate(tokens):
-            here = self.choice(state)
-            if token not in here.place:
-                break
-            found[t] = math.log(here.probabilities[here.place[token]])
-            state = self.step(state, token)
-        return found
-
-    def document(self, rng: random.Random) -> list[Token]:
-        """A document from <bos> to <eos> (facts only: to its full stop), each token with its log-probability."""
-        state, tokens = self.start, []
-        while True:
-            rule, after = self._rules[state.rule]
-            found = rule(state)
-            i = found.draw(rng.random())
-            tokens.append(Token(found.tokens[i], math.log(found.probabilities[i])))
-            state = after(state, found.tokens[i], found.meanings[i])
-            if state.rule == "end":
-                return tokens
-
-    def text(self, tokens: Iterable[int]) -> str:
-        """The words of token ids, a space between."""
-        return " ".join(self.words[t] for t in tokens)
-
-    def encode(self, text: str) -> list[int]:
-        """The token ids of words with spaces between; DataError names a word that Mundito does not have."""
-        words = text.split()
-        if unknown := [w for w in words if w not in self.id_of]:
-            raise DataError(tr("Mundito has no word {word!r}", word=unknown[0]))
-        return [self.id_of[w] for w in words]
-
-    def _once(self, key: tuple, outcomes: Any) -> Choice:
-        """The choice of that key, made when first asked for. outcomes: a function that lists them."""
-        if key not in self._made:
-            self._made[key] = Choice(outcomes())
-        return self._made[key]
-
-    # ---- what comes for sure: words, and then the state that was waiting behind them
-
-    def _say(self, phrase: Iterable[int | str], then: State) -> State:
-        ids = tuple(self.id_of[w] if isinstance(w, str) else w for w in phrase)
-        return State("words", local=(ids, then)) if ids else then
-
-    def _words(self, state: State) -> Choice:
-        token = state.local[0][0]
-        return self._once(("words", token), lambda: [(token, 1.0, None)])
-
-    def _after_words(self, state: State, token: int, meaning: Any) -> State:
-        ids, then = state.local
-        return State("words", local=(ids[1:], then)) if len(ids) > 1 else then
+    def tokenizer(self) -> WordTokenizer:
+        """The vocabulary as a tokenizer."""
+        return WordTokenizer(self.words, SPECIALS)
 
     def _end(self, state: State) -> Choice:
         return self._once(("end",), lambda: [(self.id_of["<bos>"], 1.0, None)])
@@ -294,7 +165,8 @@ class Mundito:
         )
 
     def _after_colour(self, state: State, token: int, c: int) -> State:
-        slots = (*state.slots, Slot(*state.local, c))
+        name, animal = state.local
+        slots = (*state.slots, Slot(name, animal, c))
         then = State("name", slots) if len(slots) < 2 else State("sentence", slots, local=(0,))
         return self._say([self.lexicon.stop], then)
 
@@ -418,11 +290,11 @@ class Mundito:
         return self._say(where, state._replace(rule="place_article", local=()))
 
     def _place_article(self, state: State) -> Choice:
+        return self._once(("place_article",), self._place_articles)
+
+    def _place_articles(self) -> list[tuple[int, float, Any]]:
         p = self.joint.sum((1, 2))
-        return self._once(
-            ("place_article",),
-            lambda: [(self._the[n.gender][0], p[a], None) for a, n in enumerate(self.lexicon.places)],
-        )
+        return [(self._the[n.gender][0], p[a], None) for a, n in enumerate(self.lexicon.places)]
 
     def _after_place_article(self, state: State, token: int, meaning: Any) -> State:
         return state._replace(rule="place", local=(token,))
@@ -481,29 +353,31 @@ class Mundito:
         return state._replace(rule="verb", local=state.local[:3])
 
     def _verb(self, state: State) -> Choice:
-        return self._once(("verb", *state.local), lambda: self._verbs(*state.local, 1.0))
+        a, b, plural = state.local
+        return self._once(("verb", *state.local), lambda: list(self._verbs(a, b, plural, 1.0)))
 
     def _after_verb(self, state: State, token: int, c: int) -> State:
         return state._replace(rule="object_article", local=(*state.local[:2], c))
 
     def _object_article(self, state: State) -> Choice:
-        p = self.object_p(*state.local)
-        return Choice((self._the[n.gender][0], p[o], None) for o, n in enumerate(self.lexicon.objects))
+        return self._objects(*state.local)[0]
 
     def _after_object_article(self, state: State, token: int, meaning: Any) -> State:
         return state._replace(rule="object", local=(*state.local, token))
 
     def _object(self, state: State) -> Choice:
         *fact, article = state.local
-        p = self.object_p(*fact)
-        return Choice(
-            (self._object_id[o], p[o], o)
-            for o, n in enumerate(self.lexicon.objects)
-            if self._the[n.gender][0] == article
-        )
+        return self._objects(*fact)[1][article]
 
     def _after_object(self, state: State, token: int, o: int) -> State:
         return self._stop(state)
+
+    def _objects_of(self, place: int, animal: int, verb: int) -> tuple[Choice, dict[int, Choice]]:
+        """The choice of the object's article, and after each article that of the object."""
+        p = self.object_p(place, animal, verb)
+        outcomes = [(self._the[n.gender][0], self._object_id[o], p[o]) for o, n in enumerate(self.lexicon.objects)]
+        article = Choice((the, q, None) for the, _, q in outcomes)
+        return article, {the: Choice((i, q, None) for t, i, q in outcomes if t == the) for the in article.tokens}
 
     def object_p(self, place: int, animal: int, verb: int) -> list[float]:
         """p(object | place, animal, verb): a mixture of what each part of the fact prefers, and of everything."""

@@ -15,7 +15,11 @@ from minilm.i18n import tr
 from minilm.resources import write_atomically
 
 FORMAT = "minilm tokenizer 1"
-KINDS = {"char": "minilm.text.char:CharTokenizer", "byte_bpe": "minilm.text.bpe:ByteBPE"}
+KINDS = {
+    "char": "minilm.text.char:CharTokenizer",
+    "byte_bpe": "minilm.text.bpe:ByteBPE",
+    "words": "minilm.text.words:WordTokenizer",
+}
 
 
 class Tokenizer(ABC):
