@@ -282,7 +282,8 @@ class Trainer:
         """{"loss": the objective's mean over all terms of all `batches`, and what else it reports}, without dropout."""
         with self._workers() as workers:
             loss, metrics = workers.evaluate(self.objective, batches)
-        return {"loss": loss, **metrics}
+        finish = getattr(self.objective, "finish", dict)
+        return {"loss": loss, **finish(metrics)}
 
     def _validate(self, batches: Iterable[Batch]) -> dict[str, float]:
         found = self.evaluate(batches)
