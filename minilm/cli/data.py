@@ -16,17 +16,27 @@ def list_texts() -> None:
     from minilm.text.corpora import built_in_corpora
 
     rows = [_row(name, recorded) for name, recorded in built_in_corpora().items()]
+    rows.append(["mundito", tr("a little world whose every word has a known probability"), "∞", tr("here")])
     _show([tr("name"), tr("what it is"), tr("size"), tr("state")], rows)
     typer.echo(tr("Any UTF-8 text file, or folder of them, serves as well: give its path for the name."))
 
 
 @app.command("show", help=tr("A text's origin, licence, size, checksum, split and beginning."))
 def show(
-    text: str = typer.Argument(help=tr("A built-in text's name, a text file, or a folder of text files.")),
+    text: str = typer.Argument(help=tr("A built-in text's name, a text file, a folder of them, or mundito.")),
     characters: int = typer.Option(300, min=0, help=tr("How many characters of its beginning to show.")),
+    documents: int = typer.Option(3, min=1, help=tr("mundito: how many documents to show.")),
+    language: str = typer.Option("es", help=tr("mundito: its language, es or en.")),
+    seed: int = typer.Option(0, min=0, help=tr("mundito: which world.")),
+    facts: bool = typer.Option(False, "--facts", help=tr("mundito: documents of one fact each.")),
+    tail: float = typer.Option(1.0, help=tr("mundito: the exponent of the facts' tail.")),
 ) -> None:
     from minilm.text.corpora import load_corpus
 
+    if text == "mundito":
+        from minilm.cli.mundito import show_mundito
+
+        return show_mundito(language, seed, documents, facts, tail)
     corpus = load_corpus(text)
     train, valid = corpus.split()
     for name, value in (

@@ -146,7 +146,7 @@ def tagging(world: Mundito, count: int, seed: int) -> list[Example]:
     """A sentence of a document, and the role of each word: its tag's number in TAGS."""
     make = Maker(world, seed, "tagging")
     number = {word: TAGS.index(tag) for word, tag in world.lexicon.categories.items()}
-    found = []
+    found: list[Example] = []
     while len(found) < count:
         sentence = make.rng.choice(sentences(world, [t.id for t in world.document(make.rng)]))
         found.append(Example(tuple(sentence), tuple(number.get(world.words[t], 0) for t in sentence)))
