@@ -164,8 +164,8 @@ class BertForMultipleChoice(_Head):
         super().__init__(config, 1, seed, pooler=True)
 
     def __call__(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> Any:
-        """Logits (B, C), softmax over the C choices of a row. ids, segments, attention_mask: (B, C, T), else ShapeError."""
-        shape = np.shape(value(ids))
+        """Logits (B, C), for a softmax over the C choices of a row. ids, segments, attention_mask: (B, C, T)."""
+        shape = asarray(value(ids)).shape
         if len(shape) != 3:
             raise ShapeError(tr("ids: got shape {got}, wanted (B, C, T): C choices for each row", got=shape))
         each = [None if a is None else asarray(value(a)).reshape(-1, shape[2]) for a in (ids, segments, attention_mask)]
