@@ -1,6 +1,42 @@
 """Models: whole networks built of layers, one file each."""
 
+from minilm.models.bert import Bert, BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
-from minilm.models.sizes import SIZES, count_parameters, gpt_config, parameters_by_part
+from minilm.models.heads import (
+    BertForMultipleChoice,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    best_spans,
+)
+from minilm.models.sizes import (
+    BERT_SIZES,
+    SIZES,
+    bert_config,
+    bert_parameters_by_part,
+    count_bert_parameters,
+    count_parameters,
+    gpt_config,
+    parameters_by_part,
+)
 
-__all__ = ["GPT", "SIZES", "GPTConfig", "count_parameters", "gpt_config", "parameters_by_part"]
+__all__ = [
+    "BERT_SIZES",
+    "GPT",
+    "SIZES",
+    "Bert",
+    "BertConfig",
+    "BertForMultipleChoice",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "GPTConfig",
+    "bert_config",
+    "bert_parameters_by_part",
+    "best_spans",
+    "count_bert_parameters",
+    "count_parameters",
+    "gpt_config",
+    "parameters_by_part",
+]

@@ -17,8 +17,9 @@ import numpy as np
 from minilm import functional as F
 from minilm.autograd import Tensor, no_grad, value
 from minilm.backend import asarray, to_numpy, xp
-from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
+from minilm.errors import ConfigError
 from minilm.i18n import tr
+from minilm.models.checks import check_counts, check_dropout, check_epsilon, checked_ids, checked_mask
 from minilm.nn.attention import KVCache, check_heads
 from minilm.nn.block import NORM_PLACES, Block, check_choice
 from minilm.nn.init import STD, residual_std
@@ -53,17 +54,12 @@ class GPTConfig:
     def __post_init__(self) -> None:
         if self.mlp_width is None:
             object.__setattr__(self, "mlp_width", 4 * self.width if isinstance(self.width, int) else None)
-        for name in ("vocab_size", "context", "width", "layers", "heads", "mlp_width"):
-            got = getattr(self, name)
-            if not isinstance(got, int) or isinstance(got, bool) or got < 1:
-                raise ConfigError(tr("{name} is {got!r}; it must be a whole number of at least 1", name=name, got=got))
+        check_counts(self, ("vocab_size", "context", "width", "layers", "heads", "mlp_width"))
         check_heads(self.width, self.heads)
         check_choice("norm", self.norm, NORM_PLACES)
         check_choice("activation", self.activation, ACTIVATIONS)
-        if not (isinstance(self.dropout, (int, float)) and 0 <= self.dropout < 1):
-            raise ConfigError(tr("dropout is {got!r}; it must be at least 0 and below 1", got=self.dropout))
-        if not (isinstance(self.epsilon, (int, float)) and self.epsilon > 0):
-            raise ConfigError(tr("epsilon is {got!r}; it must be above 0", got=self.epsilon))
+        check_dropout(self.dropout)
+        check_epsilon(self.epsilon)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -131,11 +127,11 @@ class GPT(Module):
     def embed(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """h₀ = E[ids] + P[positions], (B, T, D)."""
         past = cache.length if cache else 0
-        ids = self._checked_ids(ids, past)
+        ids = checked_ids(ids, self.config.vocab_size, self.config.context, past)
         B, T = ids.shape
         positions = xp.arange(past, past + T)  # (T,)
         if attention_mask is not None:
-            real = _checked_mask(attention_mask, (B, past + T))
+            real = checked_mask(attention_mask, (B, past + T))
             positions = xp.maximum(xp.cumsum(real, axis=1) - 1, 0)[:, past:]  # (B, T)
         return self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
 
@@ -144,7 +140,7 @@ class GPT(Module):
         B, T, _ = x.shape
         mask = None
         if attention_mask is not None:
-            real = _checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
+            real = checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
             mask = real[:, None, None, :]  # (B, 1, 1, S)
         for i, block in enumerate(self.blocks):
             x = block(x, mask, cache.layer(i) if cache else None)  # (B, T, D)
@@ -178,39 +174,6 @@ class GPT(Module):
         """The head's weights (V, D)."""
         return F.transpose(self.head.weight) if self.head else self.token_embedding.weight
 
-    def _checked_ids(self, ids: Any, past: int) -> Any:
-        """ids as an integer array (B, T) that fits the context and the vocabulary, else an error."""
-        ids = asarray(value(ids))
-        if ids.ndim != 2 or not ids.size:
-            raise ShapeError(
-                tr(
-                    "ids: got shape {got}, wanted (B, T), both at least 1; ids[None] makes a batch of one row",
-                    got=ids.shape,
-                )
-            )
-        if ids.dtype.kind not in "iu":
-            raise DTypeError(tr("ids: got {got}, wanted integers, the token ids that a tokenizer gives", got=ids.dtype))
-        total = past + ids.shape[1]
-        if total > self.config.context:
-            raise ShapeError(
-                tr(
-                    "ids: {got} positions are longer than the model's context of {limit}",
-                    got=total,
-                    limit=self.config.context,
-                )
-            )
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= self.config.vocab_size:
-            raise DataError(
-                tr(
-                    "ids: got id {got}, but the model's vocabulary has ids 0 to {last}; use the tokenizer that it was "
-                    "trained with",
-                    got=low if low < 0 else high,
-                    last=self.config.vocab_size - 1,
-                )
-            )
-        return ids
-
 
 @no_grad()
 def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
@@ -226,19 +189,3 @@ def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
             found.append(to_numpy(value(weights)))
             x = block(x)
     return found if np.ndim(ids) == 2 else [weights[0] for weights in found]
-
-
-def _checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
-    """The attention mask as booleans (B, S), else an error."""
-    mask = asarray(value(mask))
-    if mask.shape != wanted:
-        raise ShapeError(
-            tr(
-                "attention_mask: got shape {got}, wanted {wanted}: one entry for each position",
-                got=mask.shape,
-                wanted=wanted,
-            )
-        )
-    if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and bool(((mask != 0) & (mask != 1)).any())):
-        raise DTypeError(tr("attention_mask: wanted booleans or integers 0 and 1, 1 where a token is real"))
-    return mask.astype(bool)

@@ -34,3 +34,16 @@ def zeros(*shape: int) -> Any:
 def ones(*shape: int) -> Any:
     """All 1 in float32: how a norm's weights begin."""
     return xp.ones(shape, dtype=np.float32)
+
+
+class TruncatedGenerator(np.random.Generator):
+    """A generator whose normal numbers stay within two standard deviations: those beyond are drawn again.
+
+    So BERT's code begins (TensorFlow's truncated_normal_initializer); σ of what is left is .8796 of the normal's.
+    """
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        values = np.asarray(super().standard_normal(size, dtype=dtype, out=out))
+        while (beyond := np.abs(values) > 2).any():
+            values[beyond] = super().standard_normal(int(beyond.sum()), dtype=dtype)
+        return values

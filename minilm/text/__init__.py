@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from minilm.text.char import CharTokenizer
     from minilm.text.corpora import Corpus, built_in_corpora, is_available, load_corpus
     from minilm.text.fetch import fetch_corpus
+    from minilm.text.masking import LeftToRightBatches, MaskedBatches, Masker, Masking, continuations_of
+    from minilm.text.pairs import PairBatches, collate, encode_pair
+    from minilm.text.sentences import encode_sentences, split_sentences
+    from minilm.text.special import SpecialIds
     from minilm.text.tokenizer import Tokenizer, load_tokenizer
     from minilm.text.units import bits_per_byte
     from minilm.text.words import WordTokenizer
@@ -17,32 +21,54 @@ _MODULE_OF = {
     "ByteBPE": "bpe",
     "CharTokenizer": "char",
     "Corpus": "corpora",
+    "LeftToRightBatches": "masking",
+    "MaskedBatches": "masking",
+    "Masker": "masking",
+    "Masking": "masking",
+    "PairBatches": "pairs",
+    "SpecialIds": "special",
     "TokenBatches": "batches",
     "Tokenizer": "tokenizer",
     "WordTokenizer": "words",
     "bits_per_byte": "units",
     "built_in_corpora": "corpora",
+    "collate": "pairs",
+    "continuations_of": "masking",
     "encode_documents": "batches",
+    "encode_pair": "pairs",
+    "encode_sentences": "sentences",
     "fetch_corpus": "fetch",
     "is_available": "corpora",
     "load_corpus": "corpora",
     "load_tokenizer": "tokenizer",
+    "split_sentences": "sentences",
 }
 
 __all__ = [
     "ByteBPE",
     "CharTokenizer",
     "Corpus",
+    "LeftToRightBatches",
+    "MaskedBatches",
+    "Masker",
+    "Masking",
+    "PairBatches",
+    "SpecialIds",
     "TokenBatches",
     "Tokenizer",
     "WordTokenizer",
     "bits_per_byte",
     "built_in_corpora",
+    "collate",
+    "continuations_of",
     "encode_documents",
+    "encode_pair",
+    "encode_sentences",
     "fetch_corpus",
     "is_available",
     "load_corpus",
     "load_tokenizer",
+    "split_sentences",
 ]
 
 

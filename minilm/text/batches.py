@@ -97,7 +97,7 @@ class TokenBatches:
         epochs, places = np.divmod(numbers, self.windows_per_epoch)
         starts = np.array([self._starts(int(epoch))[place] for epoch, place in zip(epochs, places, strict=True)])
         span = self.tokens[starts[:, None] + np.arange(self.context + 1)].astype(np.int64)  # (B, T+1)
-        return _read_only(ids=span[:, :-1], targets=span[:, 1:])
+        return read_only(ids=span[:, :-1], targets=span[:, 1:])
 
     def _starts(self, epoch: int) -> np.ndarray:
         """Where the windows of an epoch begin, in the order in which they come."""
@@ -136,10 +136,11 @@ class TokenBatches:
             targets = self.tokens[np.minimum(places + 1, last)].astype(np.int64)
             new = (numbers[:, None] == 0) | (np.arange(self.context) >= self.context - stride)
             targets[~new | (places + 1 > last)] = IGNORE
-            yield _read_only(ids=ids, targets=targets)
+            yield read_only(ids=ids, targets=targets)
 
 
-def _read_only(**arrays: np.ndarray) -> Batch:
+def read_only(**arrays: np.ndarray) -> Batch:
+    """A batch of these arrays, which nobody can change."""
     batch = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     for array in batch.values():
         array.flags.writeable = False

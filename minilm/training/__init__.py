@@ -4,7 +4,7 @@ from minilm.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from minilm.training.config import TrainConfig
 from minilm.training.interrupt import Interrupted
 from minilm.training.log import read_log
-from minilm.training.objectives import KnownSource, NextToken
+from minilm.training.objectives import KnownSource, MaskedLM, MaskedLMAndNextSentence, NextToken
 from minilm.training.optim import SGD, AdamW, clip_by_global_norm
 from minilm.training.run import Run
 from minilm.training.schedule import learning_rate
@@ -16,6 +16,8 @@ __all__ = [
     "Checkpoint",
     "Interrupted",
     "KnownSource",
+    "MaskedLM",
+    "MaskedLMAndNextSentence",
     "NextToken",
     "Run",
     "TrainConfig",

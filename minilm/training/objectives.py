@@ -90,3 +90,63 @@ class KnownSource(NextToken):
                 )
             )
         return {**metrics, "excess_se": error}
+
+
+class MaskedLM:
+    """−(1/N) Σ log p(original | masked text), in nats, over the N targets that are not -100 (Devlin et al. 2019, task 1
+    of section 3.1). The batch has `ids` (masked) and `targets`, both (B, T), and may have `segments` and
+    `attention_mask`; the model is a `BertForPreTraining`. A next_label in the batch is not looked at.
+
+    Reported: mlm_loss, and mlm_accuracy, the part of the N that was guessed right.
+    """
+
+    def counts(self, batch: dict[str, np.ndarray]) -> dict[str, int]:
+        """{"masked": N}. Raises DataError when there is no target at all."""
+        count = int(np.count_nonzero(batch["targets"] != IGNORE))
+        if not count:
+            raise DataError(tr("batch: every target is -100, so there is nothing to predict"))
+        return {"masked": count}
+
+    def __call__(
+        self, model: Any, shard: dict[str, np.ndarray], counts: dict[str, int]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The shard's share of the mean, and of what is reported."""
+        found = _losses(model, shard, None)
+        mlm = found.mlm * (1 / counts["masked"])
+        return mlm, {"mlm_loss": mlm.item(), "mlm_accuracy": found.mlm_right / counts["masked"]}
+
+
+class MaskedLMAndNextSentence(MaskedLM):
+    """The loss of `MaskedLM` plus −(1/M) Σ log p(next_label | both texts) over the M pairs (sections 3.1 and A.2): the
+    sum of two means, each over terms of its own. The batch has `next_label` (B,) too.
+
+    Reported as well: nsp_loss, and nsp_accuracy.
+    """
+
+    def counts(self, batch: dict[str, np.ndarray]) -> dict[str, int]:
+        """{"masked": N, "pairs": M}. Raises DataError when there are no targets or no pairs."""
+        if "next_label" not in batch:
+            raise DataError(tr("batch: there is no next_label; use PairBatches, or train on masked words alone"))
+        count = int(np.count_nonzero(batch["next_label"] != IGNORE))
+        if not count:
+            raise DataError(tr("batch: every next_label is -100, so there is nothing to predict"))
+        return {**super().counts(batch), "pairs": count}
+
+    def __call__(
+        self, model: Any, shard: dict[str, np.ndarray], counts: dict[str, int]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The shard's share of both means, and of what is reported."""
+        found = _losses(model, shard, shard["next_label"])
+        mlm, nsp = found.mlm * (1 / counts["masked"]), found.nsp * (1 / counts["pairs"])
+        return mlm + nsp, {
+            "mlm_loss": mlm.item(),
+            "nsp_loss": nsp.item(),
+            "mlm_accuracy": found.mlm_right / counts["masked"],
+            "nsp_accuracy": found.nsp_right / counts["pairs"],
+        }
+
+
+def _losses(model: Any, shard: dict[str, np.ndarray], next_label: Any) -> Any:
+    """The sums of a `BertForPreTraining`'s losses over a shard."""
+    segments, mask = shard.get("segments"), shard.get("attention_mask")
+    return model.loss(shard["ids"], shard["targets"], next_label, segments, mask, reduction="sum")

@@ -55,9 +55,23 @@ class TrainingDisplay:
             speed=f"{record['tokens_per_second']:,.0f}",
             left=duration(seconds_left),
         )
+        line += _parts_of_loss(record, "")
         if "validation_loss" in record:
             line += "  " + tr("validation {loss}", loss=f"{record['validation_loss']:.4f}")
+            line += _parts_of_loss(record, "validation_")
         return line
+
+
+def _parts_of_loss(record: Mapping[str, Any], prefix: str) -> str:
+    """BERT's two losses apart, each with the part that was guessed right; nothing where a record has none."""
+    parts = ""
+    if f"{prefix}mlm_loss" in record:
+        loss, right = record[f"{prefix}mlm_loss"], record[f"{prefix}mlm_accuracy"]
+        parts += "  " + tr("masked words {loss} ({right} right)", loss=f"{loss:.4f}", right=f"{right:.1%}")
+    if f"{prefix}nsp_loss" in record:
+        loss, right = record[f"{prefix}nsp_loss"], record[f"{prefix}nsp_accuracy"]
+        parts += "  " + tr("next sentence {loss} ({right} right)", loss=f"{loss:.4f}", right=f"{right:.1%}")
+    return parts
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,304 @@
+"""BERT, the encoder-only Transformer: every position reads every other; learned by filling masks (Devlin et al. 2019).
+
+    h₀ = N(E[ids] + S[segments] + P[0…T−1])     token, segment and position embeddings, normalized
+    h_l = Block(h_{l−1})                        l = 1 … L, GPT-1's block without its causal mask
+    pooled = tanh(h_L[CLS] W + b)               one vector for the whole, of the first position
+
+Before a task: masked words are guessed from h_L by a head tied to E, and from `pooled` whether the second text follows
+the first (sections 3 and A.1). Heads for tasks stand in heads.py.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from minilm import functional as F
+from minilm.autograd import Tensor, value
+from minilm.backend import asarray, xp
+from minilm.errors import ConfigError, DataError, ShapeError
+from minilm.i18n import tr
+from minilm.models.checks import (
+    check_counts,
+    check_dropout,
+    check_epsilon,
+    checked_ids,
+    checked_mask,
+    checked_segments,
+)
+from minilm.models.gpt import DROPOUT, INIT
+from minilm.nn.attention import check_heads
+from minilm.nn.block import Block, check_choice
+from minilm.nn.init import STD, TruncatedGenerator, zeros
+from minilm.nn.layers import ACTIVATIONS, Dropout, Embedding, LayerNorm, Linear, activation
+from minilm.nn.module import Module, Parameter
+
+HEAD = 0x68656164  # the purpose, in a generator's key, of how a head's weights begin ("head" in ASCII)
+ROWS = 512  # as many rows of logits are held at once where only the largest is asked for
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """What fixes a BERT's shape; a ConfigError names the first setting that cannot be.
+
+    vocab_size V, context (the most positions it can read), width D, layers L, heads H (must divide D).
+    mlp_width: F, 4 D if None. dropout: of the embeddings, the attention's weights, what attention and MLP add, and
+    what a task's head reads. epsilon: of the norms. activation: "gelu", x Φ(x) as in the paper, or "gelu_tanh", as in
+    its code. segments: how many texts can stand side by side. initial_std: of the weights, cut off at twice that.
+    causal: read from left to right only, the ablation "LTR" of table 5; `pooled` is then of the last real position.
+    """
+
+    vocab_size: int
+    context: int = 512
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mlp_width: int | None = None
+    dropout: float = 0.0
+    epsilon: float = 1e-12
+    activation: str = "gelu"
+    segments: int = 2
+    initial_std: float = STD
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mlp_width is None:
+            object.__setattr__(self, "mlp_width", 4 * self.width if isinstance(self.width, int) else None)
+        check_counts(self, ("vocab_size", "context", "width", "layers", "heads", "mlp_width", "segments"))
+        check_heads(self.width, self.heads)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_dropout(self.dropout)
+        check_epsilon(self.epsilon)
+        if not (isinstance(self.initial_std, (int, float)) and self.initial_std > 0):
+            raise ConfigError(tr("initial_std is {got!r}; it must be above 0", got=self.initial_std))
+        if not isinstance(self.causal, bool):
+            raise ConfigError(tr("causal is {got!r}; it must be True or False", got=self.causal))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON has them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The configuration of `to_dict`; ConfigError for a setting that is missing or that no BERT has."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ConfigError(
+                tr("a BERT has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
+            )
+        if "vocab_size" not in settings:
+            raise ConfigError(tr("a BERT's settings need vocab_size, the number of its tokenizer's tokens"))
+        return cls(**settings)
+
+
+class BertOutput(NamedTuple):
+    """The last hidden states (B, T, D), and one vector for each row (B, D), or None for a BERT without a pooler."""
+
+    hidden: Any
+    pooled: Any
+
+
+class Bert(Module):
+    """A BERT of the given shape, its weights a pure function of `seed`: N(0, .02²) cut off at 2σ, biases 0.
+
+    pooler: whether it has the layer that makes `pooled`.
+    """
+
+    def __init__(self, config: BertConfig, seed: int = 0, pooler: bool = True):
+        self.config = c = config
+        rng, std = initial_generator(seed, INIT), c.initial_std
+        self.token_embedding = Embedding(c.vocab_size, c.width, rng, std)
+        self.segment_embedding = Embedding(c.segments, c.width, rng, std)
+        self.position_embedding = Embedding(c.context, c.width, rng, std)
+        self.embedding_norm = LayerNorm(c.width, c.epsilon)
+        self.dropout = Dropout(c.dropout)
+        self.blocks = [
+            Block(
+                c.width,
+                c.heads,
+                rng,
+                mlp_width=c.mlp_width,
+                norm="post",
+                epsilon=c.epsilon,
+                activation=c.activation,
+                causal=c.causal,
+                dropout=c.dropout,
+                std=std,
+                residual_std=std,
+            )
+            for _ in range(c.layers)
+        ]
+        self.pooler = Linear(c.width, c.width, rng, std=std) if pooler else None
+        self.set_generator(np.random.default_rng([seed, DROPOUT]))
+
+    def __call__(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> BertOutput:
+        """The last hidden states (B, T, D) and the pooled vectors (B, D) of token ids (B, T).
+
+        ids: [CLS] first, T at most the context. segments: (B, T), 0 for the first text and 1 for the second; all 0 if
+        None. attention_mask: (B, T), bool or 0/1, False where ids are padding, which no position reads; every row must
+        begin with a real token. Errors: ShapeError, DTypeError, DataError (an id outside the vocabulary).
+        """
+        hidden = self.transform(self.embed(ids, segments), attention_mask)  # (B, T, D)
+        return BertOutput(hidden, self.pool(hidden, attention_mask))
+
+    def embed(self, ids: Any, segments: Any = None) -> Any:
+        """h₀ = N(E[ids] + S[segments] + P[0…T−1]), (B, T, D)."""
+        c = self.config
+        ids = checked_ids(ids, c.vocab_size, c.context)
+        segments = checked_segments(segments, ids.shape, c.segments)
+        x = self.token_embedding(ids) + self.segment_embedding(segments)  # (B, T, D)
+        return self.dropout(self.embedding_norm(x + self.position_embedding(xp.arange(ids.shape[1]))))  # (B, T, D)
+
+    def transform(self, x: Any, attention_mask: Any = None) -> Any:
+        """From embeddings h₀ to the last hidden states, both (B, T, D)."""
+        real = _real(attention_mask, x.shape[:2])
+        mask = None if real is None else real[:, None, None, :]  # (B, 1, 1, T)
+        for block in self.blocks:
+            x = block(x, mask)  # (B, T, D)
+        return x
+
+    def pool(self, hidden: Any, attention_mask: Any = None) -> Any:
+        """tanh(h W + b), (B, D), h being the hidden state of [CLS]; None without a pooler.
+
+        From left to right [CLS] has read nothing but itself, so there the last real position takes its place.
+        """
+        if self.pooler is None:
+            return None
+        B, T, _ = hidden.shape
+        at = xp.zeros(B, dtype=int)  # (B,)
+        if self.config.causal:
+            real = _real(attention_mask, (B, T))
+            at = at + (T - 1) if real is None else last_real(real)  # (B,)
+        return F.tanh(self.pooler(rows_at(hidden, xp.arange(B) * T + at)))  # (B, D)
+
+
+class PreTrainingLogits(NamedTuple):
+    """Of the words: (B, T, V). Of "the second text follows" (0) and "it does not" (1): (B, 2), or None."""
+
+    mlm: Any
+    nsp: Any
+
+
+class PreTrainingLoss(NamedTuple):
+    """Both losses in nats, apart (nsp is None where there is none), and how many were guessed right."""
+
+    mlm: Tensor
+    nsp: Tensor | None
+    mlm_right: int
+    nsp_right: int
+
+
+class BertForPreTraining(Module):
+    """BERT with the heads that it is pretrained with (section 3.1); next_sentence=False leaves the second one out.
+
+    MLM: logits = N(φ(h W + b)) Eᵀ + b_V, with the token embedding E. NSP: logits = pooled W + b.
+    """
+
+    def __init__(self, config: BertConfig, seed: int = 0, next_sentence: bool = True):
+        self.config = c = config
+        rng = initial_generator(seed, HEAD)
+        self.bert = Bert(c, seed, pooler=next_sentence)
+        self.dense = Linear(c.width, c.width, rng, std=c.initial_std)
+        self.activation = activation(c.activation)
+        self.norm = LayerNorm(c.width, c.epsilon)
+        self.bias = Parameter(zeros(c.vocab_size))
+        self.next_sentence = Linear(c.width, 2, rng, std=c.initial_std) if next_sentence else None
+        self.set_generator(np.random.default_rng([seed, DROPOUT]))
+
+    def __call__(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> PreTrainingLogits:
+        """The logits of every word at every position, and of the two answers; arguments as for `Bert`."""
+        hidden, pooled = self.bert(ids, segments, attention_mask)
+        words = F.linear(self._features(hidden), F.transpose(self.bert.token_embedding.weight), self.bias)
+        return PreTrainingLogits(words, self.next_sentence(pooled) if self.next_sentence else None)
+
+    def loss(
+        self,
+        ids: Any,
+        targets: Any,
+        next_label: Any = None,
+        segments: Any = None,
+        attention_mask: Any = None,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+    ) -> PreTrainingLoss:
+        """mlm = −Σ log p(targets[b, t] | ids[b]) over the targets that are not ignore_index, or their mean;
+        nsp = −Σ log p(next_label[b] | ids[b]), likewise, or None without next_label.
+
+        ids: (B, T), masked. targets: (B, T), the tokens to guess. next_label: (B,), 0 where the second text follows
+        the first, 1 where not. Only the rows that count are made logits of, and never all at once.
+        """
+        hidden, pooled = self.bert(ids, segments, attention_mask)
+        mlm, mlm_right = self.word_loss(hidden, targets, reduction, ignore_index)
+        if next_label is None:
+            return PreTrainingLoss(mlm, None, mlm_right, 0)
+        if self.next_sentence is None:
+            raise ConfigError(tr("next_label: this model has no next-sentence head; make it with next_sentence=True"))
+        next_label, logits = asarray(value(next_label)), self.next_sentence(pooled)  # (B,), (B, 2)
+        nsp = F.cross_entropy(logits, next_label, ignore_index=ignore_index, reduction=reduction)
+        return PreTrainingLoss(mlm, nsp, mlm_right, int((value(logits).argmax(-1) == next_label).sum()))
+
+    def word_loss(
+        self, hidden: Any, targets: Any, reduction: str = "mean", ignore_index: int = -100
+    ) -> tuple[Tensor, int]:
+        """The loss of the words from hidden states (B, T, D), and how many of them were guessed right."""
+        targets = asarray(value(targets))
+        flat = checked_targets(targets, hidden.shape[:2]).reshape(-1)  # (B·T,)
+        chosen = xp.nonzero(flat != ignore_index)[0]  # (n,)
+        features, wanted = self._features(rows_at(hidden, chosen)), flat[chosen]  # (n, D), (n,)
+        E = self.bert.token_embedding.weight  # (V, D)
+        loss = F.linear_cross_entropy(features, E, wanted, self.bias, ignore_index, reduction=reduction)
+        return loss, self._right(value(features), wanted)
+
+    def _features(self, x: Any) -> Any:
+        """What the tied decoder reads: (…, D) -> (…, D)."""
+        return self.norm(self.activation(self.dense(x)))
+
+    def _right(self, features: Any, wanted: Any) -> int:
+        """For how many rows (n, D) the largest logit is that of the wanted token (n,)."""
+        E, bias = value(self.bert.token_embedding.weight), value(self.bias)
+        parts = [slice(i, i + ROWS) for i in range(0, len(wanted), ROWS)]
+        guesses = [(xp.matmul(features[part], E.T) + bias).argmax(-1) for part in parts]
+        return sum(int((guess == wanted[part]).sum()) for guess, part in zip(guesses, parts, strict=True))
+
+
+def initial_generator(seed: int, purpose: int) -> TruncatedGenerator:
+    """What weights begin with: normal numbers cut off at 2σ, a pure function of (seed, purpose)."""
+    return TruncatedGenerator(np.random.PCG64([seed, purpose]))
+
+
+def rows_at(x: Any, flat: Any) -> Any:
+    """Rows of x (B, T, D) by their numbers b·T + t: flat (n,) -> (n, D)."""
+    return F.embedding(flat, x.reshape(-1, x.shape[-1]))  # whose gradient is quicker than an index's
+
+
+def last_real(real: Any) -> Any:
+    """The index of the last real position of each row: booleans (B, T) -> (B,); padding may stand on any side."""
+    return real.shape[1] - 1 - xp.argmax(real[:, ::-1], axis=1)
+
+
+def checked_targets(targets: Any, wanted: tuple[int, ...]) -> Any:
+    """The targets, one for each position, else a ShapeError; their values are checked where they are used."""
+    if targets.shape != wanted:
+        raise ShapeError(
+            tr("targets: got shape {got}, wanted {wanted}: one for each position, -100 where none counts",
+               got=targets.shape, wanted=wanted)
+        )  # fmt: skip
+    return targets
+
+
+def _real(attention_mask: Any, wanted: tuple[int, int]) -> Any:
+    """The attention mask as booleans (B, T), or None; DataError where a row begins with padding."""
+    if attention_mask is None:
+        return None
+    real = checked_mask(attention_mask, wanted)
+    if not bool(real[:, 0].all()):
+        raise DataError(
+            tr(
+                "attention_mask: row {row} begins with padding; BERT reads [CLS] at the first position, so put the "
+                "padding at the end",
+                row=int(xp.argmin(real[:, 0])),
+            )
+        )
+    return real

@@ -1,0 +1,96 @@
+"""What every model refuses, in the same words: settings that cannot be, ids and masks that do not fit it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from minilm.autograd import value
+from minilm.backend import asarray, xp
+from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
+from minilm.i18n import tr
+
+
+def check_counts(config: Any, names: Iterable[str]) -> None:
+    """ConfigError unless each of these settings is a whole number of at least 1."""
+    for name in names:
+        got = getattr(config, name)
+        if not isinstance(got, int) or isinstance(got, bool) or got < 1:
+            raise ConfigError(tr("{name} is {got!r}; it must be a whole number of at least 1", name=name, got=got))
+
+
+def check_dropout(got: Any) -> None:
+    """ConfigError unless 0 ≤ dropout < 1."""
+    if not (isinstance(got, (int, float)) and 0 <= got < 1):
+        raise ConfigError(tr("dropout is {got!r}; it must be at least 0 and below 1", got=got))
+
+
+def check_epsilon(got: Any) -> None:
+    """ConfigError unless epsilon > 0."""
+    if not (isinstance(got, (int, float)) and got > 0):
+        raise ConfigError(tr("epsilon is {got!r}; it must be above 0", got=got))
+
+
+def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:
+    """ids as an integer array (B, T) that fits vocabulary and context, of which `past` is taken; else an error."""
+    ids = asarray(value(ids))
+    if ids.ndim != 2 or not ids.size:
+        raise ShapeError(
+            tr(
+                "ids: got shape {got}, wanted (B, T), both at least 1; ids[None] makes a batch of one row",
+                got=ids.shape,
+            )
+        )
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(tr("ids: got {got}, wanted integers, the token ids that a tokenizer gives", got=ids.dtype))
+    total = past + ids.shape[1]
+    if total > context:
+        raise ShapeError(
+            tr("ids: {got} positions are longer than the model's context of {limit}", got=total, limit=context)
+        )
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= vocab_size:
+        raise DataError(
+            tr(
+                "ids: got id {got}, but the model's vocabulary has ids 0 to {last}; use the tokenizer that it was "
+                "trained with",
+                got=low if low < 0 else high,
+                last=vocab_size - 1,
+            )
+        )
+    return ids
+
+
+def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
+    """Segment ids as integers (B, T) below `count`, all 0 for None; else an error."""
+    if segments is None:
+        return xp.zeros(wanted, dtype=int)
+    segments = asarray(value(segments))
+    if segments.shape != wanted:
+        raise ShapeError(
+            tr("segments: got shape {got}, wanted {wanted}: one entry for each position", got=segments.shape,
+               wanted=wanted)
+        )  # fmt: skip
+    if segments.dtype.kind not in "iu":
+        raise DTypeError(tr("segments: got {got}, wanted integers, 0 for the first text", got=segments.dtype))
+    low, high = int(segments.min()), int(segments.max())
+    if low < 0 or high >= count:
+        raise DataError(
+            tr("segments: got {got}, but the model has segments 0 to {last}", got=low if low < 0 else high,
+               last=count - 1)
+        )  # fmt: skip
+    return segments
+
+
+def checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
+    """The attention mask as booleans (B, S), else an error."""
+    mask = asarray(value(mask))
+    if mask.shape != wanted:
+        raise ShapeError(
+            tr(
+                "attention_mask: got shape {got}, wanted {wanted}: one entry for each position",
+                got=mask.shape,
+                wanted=wanted,
+            )
+        )
+    if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and bool(((mask != 0) & (mask != 1)).any())):
+        raise DTypeError(tr("attention_mask: wanted booleans or integers 0 and 1, 1 where a token is real"))
+    return mask.astype(bool)
