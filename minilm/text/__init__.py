@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from minilm.text.fetch import fetch_corpus
     from minilm.text.tokenizer import Tokenizer, load_tokenizer
     from minilm.text.units import bits_per_byte
+    from minilm.text.wordpiece import WordPiece
 
 _MODULE_OF = {
     "ByteBPE": "bpe",
@@ -18,6 +19,7 @@ _MODULE_OF = {
     "Corpus": "corpora",
     "TokenBatches": "batches",
     "Tokenizer": "tokenizer",
+    "WordPiece": "wordpiece",
     "bits_per_byte": "units",
     "built_in_corpora": "corpora",
     "encode_documents": "batches",
@@ -33,6 +35,7 @@ __all__ = [
     "Corpus",
     "TokenBatches",
     "Tokenizer",
+    "WordPiece",
     "bits_per_byte",
     "built_in_corpora",
     "encode_documents",
