@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from minilm.text.basic import is_cjk
 
-CLINGS_TO_THE_LEFT = frozenset(".,;:!?%…。，、！？；：")
+CJK_SIGNS = frozenset("。，、！？；：")
+CLINGS_TO_THE_LEFT = frozenset(".,;:!?%…") | CJK_SIGNS
 CLINGS_TO_THE_RIGHT = frozenset("¿¡")
 APOSTROPHES = frozenset("'’")
 ENGLISH_CLITICS = frozenset({"s", "t", "re", "ve", "m", "ll", "d"})
@@ -40,7 +41,7 @@ def _touch(words: Sequence[str], i: int) -> bool:
         return True
     if _joins(before, left, right) or _joins(left, right, after):
         return True
-    return is_cjk(left[-1]) and is_cjk(right[0])
+    return (is_cjk(left[-1]) or left in CJK_SIGNS) and is_cjk(right[0])
 
 
 def _joins(before: str, sign: str, after: str) -> bool:
@@ -51,7 +52,7 @@ def _joins(before: str, sign: str, after: str) -> bool:
 
 
 def _closes(sign: str) -> bool:
-    return len(sign) == 1 and sign not in APOSTROPHES and unicodedata.category(sign) in ("Pe", "Pf")
+    return len(sign) == 1 and unicodedata.category(sign) in ("Pe", "Pf")
 
 
 def _opens(sign: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import regex
 
-from minilm.errors import DataError
+from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
 from minilm.text.basic import BasicTokenization, chunks, is_cjk, is_punctuation
@@ -84,10 +84,8 @@ class WordPiece(Tokenizer):
         score: "likelihood" (Schuster and Nakajima's words) or "ratio" (the rule of courses); Google's own trainer was
         never published. DataError for a text without words, or a vocab_size that is too small or too large for it.
         """
-        rule = rule_named(score)
-        special = [*SPECIAL_TOKENS, *special_tokens]
-        if repeated := next((text for text, n in Counter(special).items() if n > 1), None):
-            raise DataError(tr("special token {name} is given twice; name each once", name=repr(repeated)))
+        rule, special = rule_named(score), [*SPECIAL_TOKENS, *special_tokens]
+        _check_special(special, ())
         basic = BasicTokenization(lower, lower if strip_accents is None else strip_accents)
         words = _count_words([documents] if isinstance(documents, str) else documents, basic)
         alphabet = _alphabet(words, alphabet_limit)
@@ -110,6 +108,7 @@ class WordPiece(Tokenizer):
                     most=least + len(pieces),
                 )
             )
+        _check_special(special, {*alphabet, *pieces})
         return cls([*special, *alphabet, *pieces], special, lower, strip_accents)
 
     @classmethod
@@ -303,6 +302,11 @@ def _count_words(documents: Iterable[str], basic: BasicTokenization) -> Counter[
 
 def _alphabet(words: Counter[str], limit: int | None) -> list[str]:
     """All characters c by code point, then all ##c but for those that are always a word by themselves."""
+    if limit is not None and limit < 1:
+        raise ConfigError(
+            tr("{name} must be an integer of at least {least}, not {got}",
+               name="alphabet_limit", least=1, got=limit)
+        )  # fmt: skip
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for character in word:
@@ -315,7 +319,17 @@ def _check_vocabulary(tokens: Sequence[str], ids: dict[str, int], special: Seque
     if len(ids) != len(tokens):
         twice = next(token for token, n in Counter(tokens).items() if n > 1)
         raise DataError(tr("the token {token} stands in the vocabulary twice; name each once", token=repr(twice)))
-    if "" in ids or "" in special:
-        raise DataError(tr("a token of the vocabulary is empty; leave it out"))
+    if wrong := [token for token in tokens if not token or "\n" in token or "\r" in token]:
+        raise DataError(tr("the token {token} is empty or has a line end; leave it out", token=repr(wrong[0])))
     if missing := [name for name in special if name not in ids]:
         raise DataError(tr("the special tokens {names} are not in the vocabulary", names=", ".join(missing)))
+
+
+def _check_special(special: Sequence[str], learned: Collection[str]) -> None:
+    for text, n in Counter(special).items():
+        if n > 1:
+            raise DataError(tr("special token {name} is given twice; name each once", name=repr(text)))
+        if not text or text in learned:
+            raise DataError(
+                tr("special token {name} is empty or already in the vocabulary; rename it", name=repr(text))
+            )
