@@ -200,32 +200,35 @@ def bert_base_uncased(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def bert(bert_base_uncased):
+    ours = WordPiece.from_vocab(bert_base_uncased)
+    return ours, Theirs(ours)
+
+
 @pytest.mark.network
-class TestBertsOwnVocabulary:
-    @pytest.fixture(scope="class")
-    def bert(self, bert_base_uncased):
-        ours = WordPiece.from_vocab(bert_base_uncased)
-        return ours, Theirs(ours)
+def test_the_ids_of_berts_own_vocabulary(bert, bert_base_uncased, tmp_path):
+    ours, _ = bert
+    assert ours.vocab_size == 30522
+    assert list(ours.special_tokens.values()) == [0, 100, 101, 102, 103]
+    tokens = ["john", "johan", "##son", "'", "s", "house", ",", "una", "##ffa", "##ble"]
+    assert ours.tokenize("John Johanson's house, unaffable") == tokens
+    assert ours.encode("[CLS] Hello, world! [SEP]", "all") == [101, 7592, 1010, 2088, 999, 102]
+    ours.save_vocab(tmp_path / "vocab.txt")
+    assert (tmp_path / "vocab.txt").read_bytes() == bert_base_uncased.read_bytes()
 
-    def test_its_ids(self, bert, bert_base_uncased, tmp_path):
-        ours, _ = bert
-        assert ours.vocab_size == 30522
-        assert list(ours.special_tokens.values()) == [0, 100, 101, 102, 103]
-        assert ours.tokenize("John Johanson's house, unaffable") == [
-            *["john", "johan", "##son", "'", "s", "house", ",", "una", "##ffa", "##ble"]
-        ]
-        assert ours.encode("[CLS] Hello, world! [SEP]", "all") == [101, 7592, 1010, 2088, 999, 102]
-        ours.save_vocab(tmp_path / "vocab.txt")
-        assert (tmp_path / "vocab.txt").read_bytes() == bert_base_uncased.read_bytes()
 
-    @settings(max_examples=1000)
-    @given(TEXT)
-    def test_equals_on_any_text(self, bert, text):
-        check_equal(*bert, text)
+@pytest.mark.network
+@settings(max_examples=1000, deadline=None)
+@given(TEXT)
+def test_equals_with_berts_own_vocabulary(bert, text):
+    check_equal(*bert, text)
 
-    def test_equals_on_real_text(self, bert):
-        for document in load_corpus("pydocs").documents:
-            check_equal(*bert, document)
+
+@pytest.mark.network
+def test_equals_with_berts_own_vocabulary_on_real_text(bert):
+    for document in load_corpus("pydocs").documents:
+        check_equal(*bert, document)
 
 
 def test_the_basic_tokenization_is_bert_uncased_by_default():
