@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilm.errors import ConfigError, DataError
@@ -291,6 +291,7 @@ def test_lone_surrogates_are_named(trained):
             call("ab\ud83dc")
 
 
+@settings(max_examples=20)
 @given(text=TEXT)
 def test_files_and_json_bring_the_same_tokenizer_back(tmp_path_factory, trained, text):
     folder = tmp_path_factory.mktemp("wordpiece")
