@@ -4,9 +4,10 @@ Next-sentence prediction (Devlin et al. 2019, sections 3.1 and A.2) asks whether
 something only if nothing but the words tells. In BERT's own procedure the lengths do: a B from elsewhere is cut to
 what room there is, while the true one often ends early with its document. Here both kinds have the same lengths:
 
-Every chunk of a document is cut into A and its true continuation B. The pairs are sorted by the length of B and taken
-two by two from different documents; of both, B is cut to the shorter one. Then a fair coin for each A says whether it
-keeps its B or gets the other's. So lengths stand before the coin is thrown, and each B is as likely true as not.
+Every chunk of a document is cut into A and its true continuation B. Then the pairs are taken two by two, from different
+documents and as equal in length as can be; of both, B is cut to the shorter one. A fair coin for each A says whether it
+keeps its B or gets the other's. So lengths are settled before the coin is thrown, and each B is as likely true as not.
+Where a B begins or ends amid a sentence tells nothing either, since it does so as often among pairs of these lengths.
 """
 
 from bisect import bisect_left
@@ -177,7 +178,7 @@ def matched_pairs(documents: SentenceDocuments, room: int, short: float, rng: np
             i = j
     document, a0, a1, b1 = np.array(found, np.int64).reshape(-1, 4).T
     a, b, truncated = _truncated(a0, a1, a1, b1, room, rng)
-    partner = _partners(documents.tokens, document, b, rng)
+    partner = _partners(documents.tokens, document, a, b, room, rng)
     kept = np.flatnonzero(partner >= 0)
     partner, label = partner[kept], rng.integers(0, 2, len(kept))
     length = np.minimum(b[kept, 1] - b[kept, 0], b[partner, 1] - b[partner, 0])
@@ -194,18 +195,20 @@ def matched_pairs(documents: SentenceDocuments, room: int, short: float, rng: np
     return Pairs(a[kept], np.stack([first, first + length], 1), label, document[np.stack([kept, source], 1)], counts)
 
 
-def _partners(tokens: np.ndarray, document: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each pair the number of its partner, −1 for none: another document, B of nearly its length and not the same.
+def _partners(
+    tokens: np.ndarray, document: np.ndarray, a: np.ndarray, b: np.ndarray, room: int, rng: np.random.Generator
+) -> np.ndarray:
+    """For each pair the number of its partner, −1 for none: of another document, with another B of nearly its length.
 
-    Partners of one another are neighbours in the order of length, equal ones in random order. Nothing here knows a
-    label, and i is j's partner exactly when j is i's, so the two are interchangeable.
+    Partners are neighbours in the order of: the room is full or not, length of B, length of A, chance. Nothing here
+    knows a label, and i is j's partner exactly when j is i's, so the two are interchangeable.
     """
-    length = b[:, 1] - b[:, 0]
+    length_a, length = a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]
     partner, waiting = np.full(len(b), -1), list[int]()
-    for i in np.lexsort((rng.random(len(b)), length)).tolist():
+    for i in np.lexsort((rng.random(len(b)), length_a, length, length_a + length == room)).tolist():
         for place in range(len(waiting) - 1, max(-1, len(waiting) - 1 - LOOK_BACK), -1):
             j = waiting[place]
-            shared = length[j]  # the shorter one's, as they come in order
+            shared = min(length[i], length[j])
             differ = tokens[b[i, 0] : b[i, 0] + shared] != tokens[b[j, 0] : b[j, 0] + shared]
             if document[i] != document[j] and differ.any():
                 partner[i], partner[j] = j, i

@@ -1,9 +1,9 @@
-"""A small GPT with large random weights, so that no part of it is idle: attention far from even, no bias 0."""
+"""A small GPT and a small BERT, their weights large and random so that no part is idle: attention far from even."""
 
 import numpy as np
 import pytest
 
-from minilm.models import GPT, GPTConfig
+from minilm.models import GPT, BertConfig, BertForPreTraining, GPTConfig
 
 
 @pytest.fixture
@@ -13,6 +13,24 @@ def lively_gpt():
     def make(dtype=np.float64, seed=0, **settings):
         config = GPTConfig(**{"vocab_size": 13, "context": 16, "width": 12, "layers": 2, "heads": 3, **settings})
         model = GPT(config).astype(dtype).eval()
+        rng = np.random.default_rng(seed)
+        for name, p in model.named_parameters():
+            middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            p.assign(middle + 0.4 * rng.standard_normal(p.shape))
+        return model
+
+    return make
+
+
+@pytest.fixture
+def lively_bert():
+    """make(kind, dtype, seed, **settings) -> a BERT, or a model with a head on it, whose parameters all are random."""
+
+    def make(kind=BertForPreTraining, dtype=np.float64, seed=0, options=None, **settings):
+        config = BertConfig(
+            **{"vocab_size": 13, "context": 16, "width": 12, "layers": 2, "heads": 3, "epsilon": 0.05, **settings}
+        )
+        model = kind(config, **(options or {})).astype(dtype).eval()
         rng = np.random.default_rng(seed)
         for name, p in model.named_parameters():
             middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
