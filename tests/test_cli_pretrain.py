@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minilm.cli.app import main
+from minilm.cli.reports import table
 from minilm.training.log import read_log
 from minilm.training.run import Run
 
@@ -129,6 +130,16 @@ def test_resuming_finds_out_the_kind(minilm, text, tmp_path):
     assert status == 0 and "model: BERT" in said and "going on from step-00000006" in said
     status, _, err = minilm("pretrain", "bert", "--resume", out, "--no-nsp", "--masking", "span", "--config", "tiny")
     assert status == 1 and "leave out --no-nsp, --masking, --config" in err
+
+
+def test_a_terminal_gets_a_table_and_a_file_lines(capsys, monkeypatch):
+    rows = [("a", "1.0"), ("b", "2.0")]
+    table("title", ["name", "number"], rows)
+    assert capsys.readouterr().out == "title\nname\tnumber\na\t1.0\nb\t2.0\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    table("title", ["name", "number"], rows, bold_last=True)
+    drawn = capsys.readouterr().out
+    assert "│" in drawn and "title" in drawn and all(cell in drawn for row in rows for cell in row)
 
 
 def test_one_sentence_for_what_cannot_be(minilm, text, tmp_path):

@@ -155,6 +155,6 @@ class MaskedTexts:
 
     def final(self, trainer: "Trainer") -> dict[str, float]:
         """Both losses, and the parts guessed right, over four versions of the validation part, cut and masked anew;
-        "pairs" or "texts" is how many that were."""
+        "texts": how many inputs that were."""
         batches = [batch for epoch in range(FINAL_EPOCHS) for batch in self._unseen.epoch(epoch)]
         return {**trainer.evaluate(batches), "texts": float(sum(len(batch["ids"]) for batch in batches))}

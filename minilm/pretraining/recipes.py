@@ -203,7 +203,7 @@ BERT_RECIPES = {
     ),
     "small": BertRecipe("wordpiece", 2048, 128, 4, 4, 128, batch=32, steps=3000, rate=1e-3, warmup=200,
                         evaluate_every=250),
-    "mundito": BertRecipe("words", 0, 64, 2, 4, 64, batch=64, steps=2500, rate=5e-3, warmup=125, dropout=0.0,
+    "mundito": BertRecipe("words", 0, 64, 2, 4, 64, batch=64, steps=3000, rate=5e-3, warmup=150, dropout=0.0,
                           evaluate_every=250, validation=800, initial_std=0.1),
 }  # fmt: skip
 

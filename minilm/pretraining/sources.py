@@ -1,6 +1,7 @@
 """Where the text comes from: a corpus, or Mundito. A source gives whichever kind of model what it learns from."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -189,16 +190,21 @@ class MunditoSource:
         return KnownTokens(self.world, recipe, seed)
 
     def sentences(self, recipe: "BertRecipe", seed: int) -> tuple[Sentences, Sentences]:
-        """As many documents as the recipe says, all new ones to validate on."""
-        drawn = DRAWN + 2 * seed
-        return documents(self.world, recipe.documents, drawn), documents(self.world, recipe.validation, drawn + 1)
+        """As many documents as the recipe says, all new ones to validate on; of each the whole sentences that fit into
+        one input. So almost every input begins where its document does, and all that its words go back to is there."""
+        drawn, room = DRAWN + 2 * seed, recipe.context - 3
+
+        def made(count: int, number: int) -> Sentences:
+            return [_that_fit(document, room) for document in documents(self.world, count, number)]
+
+        return made(recipe.documents, drawn), made(recipe.validation, drawn + 1)
 
     def hidden_words(self, recipe: "BertRecipe", seed: int, count: int) -> list[Hidden]:
         """In each of new documents, cut after a sentence, the last word with a role: a colour's, a verb's, and so on in
         turn; with the automaton's own distribution of it."""
         found: list[Hidden] = []
         for document in documents(self.world, 50 * count, DRAWN + 2 * seed + 1):
-            ids = _as_long_as(document, recipe.context - 2)
+            ids = [token for sentence in _that_fit(document, recipe.context - 2) for token in sentence]
             roles = [self.world.lexicon.categories.get(self.world.words[t]) for t in ids]
             role = ROLES[len(found) % len(ROLES)]
             if role in roles:
@@ -210,14 +216,10 @@ class MunditoSource:
         return found
 
 
-def _as_long_as(document: list[list[int]], room: int) -> list[int]:
-    """As many whole sentences of a document, from its beginning, as fit into `room` tokens."""
-    ids: list[int] = []
-    for sentence in document:
-        if len(ids) + len(sentence) > room:
-            break
-        ids += sentence
-    return ids
+def _that_fit(document: list[list[int]], room: int) -> list[list[int]]:
+    """As many whole sentences of a document, from its beginning, as have at most `room` tokens."""
+    ends = itertools.accumulate(map(len, document))
+    return document[: sum(end <= room for end in ends)]
 
 
 SOURCES: dict[str, type[TextSource] | type[MunditoSource]] = {"text": TextSource, MUNDITO: MunditoSource}

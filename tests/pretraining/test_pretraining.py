@@ -151,6 +151,26 @@ def test_the_documents_of_a_single_file_stand_between_blank_lines(begun):
     assert source.tokenizer.decode(train[0][1]) == "it saw a mat there!"
 
 
+@pytest.mark.parametrize("source", ["text", "mundito"])
+def test_documents_to_validate_on_are_no_others(begun, source):
+    train, validation = begun(BERT_TINY, source).source.sentences(BERT_TINY, 3)
+    flat = [{tuple(t for sentence in document for t in sentence) for document in part} for part in (train, validation)]
+    assert len(train) > len(validation) > 5 and not flat[0] & flat[1]
+    if source == "mundito":
+        other = begun(BERT_TINY, source, "other").source.sentences(BERT_TINY, 4)
+        assert len(train) == 40 and len(validation) == 12 and other[0] != train
+
+
+def test_inputs_of_mundito_begin_where_their_document_does(begun):
+    """And hold whole sentences, so that nothing is cut off and the automaton can write what stands there."""
+    pretraining = begun(BERT_TINY, "mundito", context=48)
+    world = pretraining.source.world
+    for document in pretraining.source.sentences(pretraining.recipe, 3)[0]:
+        tokens = [world.id_of["<bos>"], *(t for sentence in document for t in sentence)]
+        assert len(tokens) <= 46 and np.isfinite(world.logp(tokens)).all()
+    assert pretraining.data.counts["truncated"] == 0
+
+
 def test_what_cannot_be_is_refused_before_a_folder_is_made(begun, tmp_path):
     refused = [
         (ConfigError, "a text has no tokenizer 'words'; choose one of char, bpe", GPT_TINY, {"tokenizer": "words"}),
