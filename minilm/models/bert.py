@@ -17,7 +17,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, value
-from minilm.backend import asarray, xp
+from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
 from minilm.models.checks import (
@@ -149,12 +149,13 @@ class Bert(Module):
         ids = checked_ids(ids, c.vocab_size, c.context)
         segments = checked_segments(segments, ids.shape, c.segments)
         x = self.token_embedding(ids) + self.segment_embedding(segments)  # (B, T, D)
-        return self.dropout(self.embedding_norm(x + self.position_embedding(xp.arange(ids.shape[1]))))  # (B, T, D)
+        places = F.getitem(self.position_embedding.weight, slice(ids.shape[1]))  # (T, D)
+        return self.dropout(self.embedding_norm(x + places))  # (B, T, D)
 
     def transform(self, x: Any, attention_mask: Any = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
         real = _real(attention_mask, x.shape[:2])
-        mask = None if real is None else real[:, None, None, :]  # (B, 1, 1, T)
+        mask = None if real is None else asarray(real)[:, None, None, :]  # (B, 1, 1, T)
         for block in self.blocks:
             x = block(x, mask)  # (B, T, D)
         return x
@@ -167,11 +168,11 @@ class Bert(Module):
         if self.pooler is None:
             return None
         B, T, _ = hidden.shape
-        at = xp.zeros(B, dtype=int)  # (B,)
+        at: Any = 0
         if self.config.causal:
             real = _real(attention_mask, (B, T))
-            at = at + (T - 1) if real is None else last_real(real)  # (B,)
-        return F.tanh(self.pooler(rows_at(hidden, xp.arange(B) * T + at)))  # (B, D)
+            at = T - 1 if real is None else to_numpy(last_real(real))  # (B,)
+        return F.tanh(self.pooler(rows_at(hidden, np.arange(B) * T + at)))  # (B, D)
 
 
 class PreTrainingLogits(NamedTuple):
@@ -236,8 +237,9 @@ class BertForPreTraining(Module):
         if self.next_sentence is None:
             raise ConfigError(tr("next_label: this model has no next-sentence head; make it with next_sentence=True"))
         next_label, logits = asarray(value(next_label)), self.next_sentence(pooled)  # (B,), (B, 2)
+        right = to_numpy(value(logits).argmax(-1)) == to_numpy(next_label)  # (B,)
         nsp = F.cross_entropy(logits, next_label, ignore_index=ignore_index, reduction=reduction)
-        return PreTrainingLoss(mlm, nsp, mlm_right, int((value(logits).argmax(-1) == next_label).sum()))
+        return PreTrainingLoss(mlm, nsp, mlm_right, int(right.sum()))
 
     def word_loss(
         self, hidden: Any, targets: Any, reduction: str = "mean", ignore_index: int = -100
@@ -245,7 +247,7 @@ class BertForPreTraining(Module):
         """The loss of the words from hidden states (B, T, D), and how many of them were guessed right."""
         targets = asarray(value(targets))
         flat = checked_targets(targets, hidden.shape[:2]).reshape(-1)  # (B·T,)
-        chosen = xp.nonzero(flat != ignore_index)[0]  # (n,)
+        chosen = (flat != ignore_index).nonzero()[0]  # (n,)
         features, wanted = self._features(rows_at(hidden, chosen)), flat[chosen]  # (n, D), (n,)
         E = self.bert.token_embedding.weight  # (V, D)
         loss = F.linear_cross_entropy(features, E, wanted, self.bias, ignore_index, reduction=reduction)
@@ -258,9 +260,8 @@ class BertForPreTraining(Module):
     def _right(self, features: Any, wanted: Any) -> int:
         """For how many rows (n, D) the largest logit is that of the wanted token (n,)."""
         E, bias = value(self.bert.token_embedding.weight), value(self.bias)
-        parts = [slice(i, i + ROWS) for i in range(0, len(wanted), ROWS)]
-        guesses = [(xp.matmul(features[part], E.T) + bias).argmax(-1) for part in parts]
-        return sum(int((guess == wanted[part]).sum()) for guess, part in zip(guesses, parts, strict=True))
+        guesses = [(xp.matmul(features[i : i + ROWS], E.T) + bias).argmax(-1) for i in range(0, len(wanted), ROWS)]
+        return int((to_numpy(xp.concatenate(guesses)) == to_numpy(wanted)).sum()) if guesses else 0
 
 
 def initial_generator(seed: int, purpose: int) -> TruncatedGenerator:
@@ -275,7 +276,7 @@ def rows_at(x: Any, flat: Any) -> Any:
 
 def last_real(real: Any) -> Any:
     """The index of the last real position of each row: booleans (B, T) -> (B,); padding may stand on any side."""
-    return real.shape[1] - 1 - xp.argmax(real[:, ::-1], axis=1)
+    return real.shape[1] - 1 - real[:, ::-1].argmax(1)
 
 
 def checked_targets(targets: Any, wanted: tuple[int, ...]) -> Any:
@@ -298,7 +299,7 @@ def _real(attention_mask: Any, wanted: tuple[int, int]) -> Any:
             tr(
                 "attention_mask: row {row} begins with padding; BERT reads [CLS] at the first position, so put the "
                 "padding at the end",
-                row=int(xp.argmin(real[:, 0])),
+                row=int(real[:, 0].argmin()),
             )
         )
     return real

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minilm.autograd import value
-from minilm.backend import asarray, xp
+from minilm.backend import asarray
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 
@@ -62,7 +64,7 @@ def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:
 def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
     """Segment ids as integers (B, T) below `count`, all 0 for None; else an error."""
     if segments is None:
-        return xp.zeros(wanted, dtype=int)
+        return np.zeros(wanted, int)
     segments = asarray(value(segments))
     if segments.shape != wanted:
         raise ShapeError(

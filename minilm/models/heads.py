@@ -102,7 +102,7 @@ class BertForQuestionAnswering(_Head):
         """Logits of start and end, each (B, T), padding having no chance; arguments as for `Bert`."""
         logits = self._of_positions(ids, segments, attention_mask)  # (B, T, 2)
         if attention_mask is not None:
-            real = checked_mask(attention_mask, logits.shape[:2])
+            real = asarray(checked_mask(attention_mask, logits.shape[:2]))
             logits = F.where(real[:, :, None], logits, xp.asarray(HIDDEN, logits.dtype))
         return SpanLogits(logits[:, :, 0], logits[:, :, 1])
 
@@ -120,7 +120,7 @@ class BertForQuestionAnswering(_Head):
         """
         starts, ends = asarray(value(starts)), asarray(value(ends))
         if bool((ends < starts).any()):
-            raise DataError(tr("ends: row {row} ends before it starts", row=int(xp.argmax(ends < starts))))
+            raise DataError(tr("ends: row {row} ends before it starts", row=int((ends < starts).argmax())))
         logits = self(ids, segments, attention_mask)
         losses = (F.cross_entropy(x, y, reduction=reduction) for x, y in zip(logits, (starts, ends), strict=True))
         return F.add(*losses) * 0.5
@@ -142,7 +142,7 @@ def best_spans(logits: SpanLogits, passage: Any, longest: int = 30, threshold: f
     none. Source: Devlin et al. 2019, sections 4.2 and 4.3.
     """
     start, end = (to_numpy(value(x)).astype(np.float64) for x in logits)
-    passage = np.asarray(passage, dtype=bool)
+    passage = to_numpy(value(passage)).astype(bool)
     if passage.shape != start.shape:
         raise ShapeError(tr("passage: got shape {got}, wanted {wanted}", got=passage.shape, wanted=start.shape))
     B, T = start.shape

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from minilm.text.char import CharTokenizer
     from minilm.text.corpora import Corpus, built_in_corpora, is_available, load_corpus
     from minilm.text.fetch import fetch_corpus
-    from minilm.text.masking import LeftToRightBatches, MaskedBatches, Masker, Masking, continuations_of
+    from minilm.text.masking import LeftToRightBatches, MaskedBatches, Masker, Masking
     from minilm.text.pairs import PairBatches, collate, encode_pair
     from minilm.text.sentences import encode_sentences, split_sentences
     from minilm.text.special import SpecialIds
@@ -35,7 +35,6 @@ _MODULE_OF = {
     "bits_per_byte": "units",
     "built_in_corpora": "corpora",
     "collate": "pairs",
-    "continuations_of": "masking",
     "encode_documents": "batches",
     "encode_pair": "pairs",
     "encode_sentences": "sentences",
@@ -63,7 +62,6 @@ __all__ = [
     "bits_per_byte",
     "built_in_corpora",
     "collate",
-    "continuations_of",
     "encode_documents",
     "encode_pair",
     "encode_sentences",

@@ -76,15 +76,19 @@ class Masker:
     def __init__(
         self,
         tokenizer: Tokenizer | Mapping[str, int] | SpecialIds,
-        vocab_size: int,
+        vocab_size: int | None = None,
         masking: Masking | None = None,
         seed: int = 0,
-        continuations: Any = None,
+        continues: Any = None,
     ):
-        """tokenizer: or its special tokens. vocab_size: V; a random token is any of the V that is not special, all
-        equally likely. continuations: booleans (V,), True for tokens that go on a word, of `continuations_of`; without
-        it every token is a word.
+        """tokenizer: or its special tokens. vocab_size: V, the tokenizer's if None; a random token is any of the V that
+        is not special, all equally likely. continues: booleans (V,), True for tokens that go on a word; None: the
+        tokenizer's, as WordPiece has them, or that every token is a word.
         """
+        if vocab_size is None:
+            if not isinstance(tokenizer, Tokenizer):
+                raise ConfigError(tr("vocab_size is needed beside special tokens: how many tokens are there?"))
+            vocab_size = tokenizer.vocab_size
         self.special, self.masking, self.seed = SpecialIds.of(tokenizer), masking or Masking(), seed
         self.is_special = np.zeros(vocab_size, bool)
         if vocab_size <= self.special.every.max():
@@ -96,10 +100,11 @@ class Masker:
         self.replacements = np.flatnonzero(~self.is_special)
         if not self.replacements.size:
             raise ConfigError(tr("vocab_size is {got}: there is no token but special ones", got=vocab_size))
-        self.continues = np.zeros(vocab_size, bool) if continuations is None else np.asarray(continuations, bool)
+        continues = getattr(tokenizer, "continues", None) if continues is None else continues
+        self.continues = np.zeros(vocab_size, bool) if continues is None else np.asarray(continues, bool)
         if self.continues.shape != (vocab_size,):
             raise ShapeError(
-                tr("continuations: got shape {got}, wanted {wanted}: one for each token", got=self.continues.shape,
+                tr("continues: got shape {got}, wanted {wanted}: one for each token", got=self.continues.shape,
                    wanted=(vocab_size,))
             )  # fmt: skip
 
@@ -193,11 +198,6 @@ def _choose_spans(
         end = min(end, start + count)
         chosen[start:end], fate[start:end] = True, fate[start]
         count -= int(end - start)
-
-
-def continuations_of(tokens: Sequence[str]) -> np.ndarray:
-    """(V,) booleans: which tokens of a WordPiece vocabulary go on a word, those that begin with ##."""
-    return np.array([token.startswith("##") and len(token) > 2 for token in tokens])
 
 
 # ---------------------------------------------------------------------------------------------------------- batches

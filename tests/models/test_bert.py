@@ -170,6 +170,20 @@ def test_the_loss_is_the_mean_over_the_chosen_of_the_logits(lively_bert):
     assert nothing.mlm.item() == 0 and nothing.mlm_right == 0 and nothing.nsp is None
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+def test_logits_of_any_size_give_a_finite_loss_and_gradient(lively_bert, kernels):
+    """Logits and attention's scores of 10⁴ and more, whose exponentials overflow."""
+    model = lively_bert(dtype=np.float32)
+    for name, p in model.named_parameters():
+        if name.endswith(("norm.bias", "token_embedding.weight", "qkv.weight", "next_sentence.weight")):
+            p.assign(p.numpy() * 3000)
+    assert abs(model(IDS, SEGMENTS, MASK).mlm.numpy()).max() > 1e4
+    with fast(kernels):
+        loss = both(model)
+        loss.backward()
+    assert np.isfinite(loss.item()) and all(np.isfinite(p.grad.numpy()).all() for p in model.parameters())
+
+
 def test_more_chosen_rows_than_are_counted_at_once(lively_bert, monkeypatch):
     model = lively_bert()
     wanted = model.loss(IDS, TARGETS).mlm_right

@@ -130,8 +130,8 @@ def test_best_spans_are_the_best_of_all_that_can_be(seed, B, T, longest, thresho
 
 
 def test_a_span_that_ends_before_it_starts_or_lies_in_the_question_is_no_answer():
-    """The largest start is at 4 and the largest end at 2; 1 and 2 are the question's."""
-    start, end = np.array([[0, 0, 0, 1, 9, 2.0]]), np.array([[0, 0, 9, 3, 1, 0.5]])
+    """The largest start is at 4 and the largest end at 2; 1 … 2, the question's, would be the best span of all."""
+    start, end = np.array([[0, 5, 0, 1, 9, 2.0]]), np.array([[0, 0, 9, 3, 1, 0.5]])
     passage = np.array([[False, False, False, True, True, True]])
     found = best_spans(SpanLogits(start, end), passage)
     assert (found.start[0], found.end[0], found.margin[0]) == (4, 4, 10.0)

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilm.errors import ConfigError, DataError, ShapeError
+from minilm.text import CharTokenizer
 from minilm.text.masking import (
     SPAN_LENGTHS,
     LeftToRightBatches,
     MaskedBatches,
     Masker,
     Masking,
-    continuations_of,
 )
 
 SPECIAL = {"[PAD]": 0, "[UNK]": 3, "[CLS]": 5, "[SEP]": 6, "[MASK]": 9}  # not the first ids, nor neighbours
@@ -200,12 +200,11 @@ def test_a_mask_is_a_function_of_seed_and_key_alone():
 def test_whole_words_go_together():
     """Pieces with ## go with what stands before them; a piece after [SEP] is a word of its own."""
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "##c", "d", "##"]
-    continues = continuations_of(tokens)
-    assert continues.tolist() == [False] * 6 + [True, True, False, False]
+    continues = [token in ("##b", "##c") for token in tokens]
     special = {name: i for i, name in enumerate(tokens[:5])}
     ids = np.tile([[2, 5, 6, 7, 8, 5, 6, 3, 7, 6, 8, 9, 8, 3]], (300, 1))
     words = [{1, 2, 3}, {4}, {5, 6}, {8, 9}, {10}, {11}, {12}]
-    _, targets = Masker(special, 10, Masking(rate=0.3, unit="word"), continuations=continues)(ids)
+    _, targets = Masker(special, 10, Masking(rate=0.3, unit="word"), continues=continues)(ids)
     seen = set()
     for row in targets != IGNORE:
         chosen = set(np.flatnonzero(row).tolist())
@@ -216,15 +215,30 @@ def test_whole_words_go_together():
     assert seen == set(range(7))
     # a word that is longer than the count is still guessed when there is no other
     long = np.array([[2, 5, 6, 7, 6, 3]])
-    _, targets = Masker(special, 10, Masking(rate=0.1, unit="word"), continuations=continues)(long)
+    _, targets = Masker(special, 10, Masking(rate=0.1, unit="word"), continues=continues)(long)
     assert (targets != IGNORE).tolist() == [[False, True, True, True, True, False]]
+
+
+class Pieces(CharTokenizer):
+    """A tokenizer that knows special tokens, and which tokens go on a word."""
+
+    special_tokens = SPECIAL
+    continues = tuple(i in PLAIN[::2] for i in range(V))
+
+
+def test_a_tokenizer_says_what_its_vocabulary_and_its_words_are():
+    tokenizer = Pieces.train("".join(map(chr, range(200, 200 + V))))
+    masker, plain = Masker(tokenizer, masking=Masking(unit="word")), Masker(SPECIAL, V, Masking(unit="word"))
+    assert masker.continues.tolist() == list(Pieces.continues) and not plain.continues.any()
+    ids, real = rows([30] * 20, 30)
+    assert (masker(ids, real)[1] != plain(ids, real)[1]).any()
 
 
 def test_pieces_of_a_word_meet_fates_of_their_own_and_those_of_a_span_one():
     ids, real = rows([120] * 300, 120)
     continues = np.isin(np.arange(V), PLAIN[::2])
     for unit, together in (("word", False), ("span", True)):
-        found, targets = Masker(SPECIAL, V, Masking(unit=unit, random=0.2), continuations=continues)(ids, real)
+        found, targets = Masker(SPECIAL, V, Masking(unit=unit, random=0.2), continues=continues)(ids, real)
         mixed = 0
         for row, goal, original in zip(found, targets, ids, strict=True):
             for word in spans_of(goal != IGNORE, original, continues):
@@ -325,8 +339,10 @@ def test_vocabularies_and_ids_that_do_not_fit():
         Masker(SPECIAL, 9)
     with pytest.raises(ConfigError, match="vocab_size is 4: there is no token but special ones"):
         Masker({"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "[MASK]": 3}, 4)
-    with pytest.raises(ShapeError, match="continuations: got shape"):
-        Masker(SPECIAL, V, continuations=np.zeros(V - 1, bool))
+    with pytest.raises(ShapeError, match="continues: got shape"):
+        Masker(SPECIAL, V, continues=np.zeros(V - 1, bool))
+    with pytest.raises(ConfigError, match="vocab_size is needed"):
+        Masker(SPECIAL)
     for bad in (-1, V):
         with pytest.raises(DataError, match="the vocabulary has 0 to 39"):
             Masker(SPECIAL, V)(np.array([[5, bad, 6]]))

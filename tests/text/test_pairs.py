@@ -75,6 +75,19 @@ def test_collate():
     assert collate(rows, 7, length=9)["ids"].shape == (2, 9)
 
 
+def test_padding_is_told_by_its_place_not_by_its_id():
+    """Where [PAD] is [SEP] too, as in vocabularies that have one for both, the true [SEP] still is read."""
+    shared = {**SPECIAL, "[PAD]": 3}
+    ids, _, mask, _ = encode_pair(shared, [10, 3], [11], 9, pad=True)
+    assert ids.tolist() == [2, 10, 3, 3, 11, 3, 3, 3, 3] and mask.tolist() == [True] * 6 + [False] * 3
+    batch = collate([encode_pair(shared, [10], [11]), encode_pair(shared, [10, 3])], 3, length=8)
+    assert batch["attention_mask"].sum(1).tolist() == [5, 4]
+    batches = PairBatches(numbered(20), shared, 40, 5, short=1)
+    for batch in batches.epoch():
+        assert (batch["ids"] == 3).sum() > 2 * len(batch["ids"])
+        assert ((batch["ids"] == 3) & batch["attention_mask"]).sum() == 2 * len(batch["ids"])
+
+
 def test_texts_that_cannot_be_encoded():
     with pytest.raises(DataError, match="text a is empty"):
         encode_pair(SPECIAL, [], [1])
@@ -141,6 +154,20 @@ def test_a_true_pair_is_one_text_and_a_false_one_of_two_documents(match_lengths,
         free = counts["pairs"] - counts["forced"]
         assert counts["forced"] == counts["single"] > 0
         assert abs((sum(labels) - counts["forced"]) / free - 0.5) < 5 * 0.5 / np.sqrt(free)
+
+
+@pytest.mark.parametrize("match_lengths", [True, False])
+def test_few_long_documents_take_no_b_of_their_own(match_lengths):
+    documents = numbered(3, sentences=(80, 81))
+    batches = PairBatches(documents, SPECIAL, 24, 5, short=0.5, match_lengths=match_lengths)
+    wrong = 0
+    for epoch in range(5):
+        pairs = batches.pairs(epoch)
+        source = batches.documents.tokens[np.stack([pairs.a[:, 0], pairs.b[:, 0]], 1)] // 1000
+        assert (source == pairs.documents + 1).all()
+        assert ((source[:, 0] != source[:, 1]) == (pairs.label == NOT_NEXT)).all()
+        wrong += pairs.label.sum()
+    assert wrong > 50
 
 
 def test_every_chunk_is_used_once_and_what_is_left_is_counted():
