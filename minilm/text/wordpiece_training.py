@@ -69,11 +69,9 @@ def learn_pieces(
         pair = neighbours.best(rule)
         if pair is None:
             break
-        joined = pieces[pair[0]] + pieces[pair[1]].removeprefix(CONTINUES)
-        new = ids.setdefault(joined, len(pieces))
-        if new == len(pieces):
-            pieces.append(joined)
-        neighbours.join(pair, new)
+        # It is new: no join ever crossed the borders of a piece, so its inside was joined alike wherever it stands.
+        pieces.append(pieces[pair[0]] + pieces[pair[1]].removeprefix(CONTINUES))
+        neighbours.join(pair, len(pieces) - 1)
         if progress is not None:
             progress(len(pieces) - len(alphabet), wanted)
     return pieces[len(alphabet) :]

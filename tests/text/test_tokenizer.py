@@ -22,9 +22,9 @@ def tokenizers():
         ByteBPE.train(text, 263),
         ByteBPE.train(text, 263, ["<|endoftext|>"]),
         ByteBPE.train(text, 263, ["<|end|>"]),
-        WordPiece.train(text, 38),
-        WordPiece.train(text, 38, lower=False),
-        WordPiece.train(text, 39),
+        WordPiece.train(text, 28),
+        WordPiece.train(text, 28, lower=False),
+        WordPiece.train(text, 29),
     ]
 
 

@@ -124,9 +124,12 @@ def test_equal_scores_take_the_smallest_ids():
     assert WordPiece.train("dc ba dc ba", 5 + 8 + 2).tokens[-2:] == ("ba", "dc")
 
 
-def test_one_token_by_two_joins_is_learned_once(pydocs):
-    tokens = WordPiece.train(pydocs[:12], 1000).tokens
-    assert len(set(tokens)) == 1000
+@given(st.lists(st.text("ab", max_size=15), min_size=1))
+def test_no_two_joins_make_one_token(words):
+    """What lets the trainer call every join a new piece; a vocabulary with a token twice would be a DataError."""
+    text = " ".join([*words, *words, "ab", "ba"])
+    with pytest.raises(DataError, match="too large for this text"):
+        WordPiece.train(text, 2000)
 
 
 def test_the_layout_of_a_vocabulary():
@@ -160,7 +163,8 @@ def test_an_alphabet_that_is_limited_keeps_the_most_frequent():
     assert tokenizer.tokens[5:] == ("a", "b", "##a", "##b")
     assert tokenizer.tokenize("az ab") == ["[UNK]", "a", "##b"]
     assert WordPiece.train("z y z y x", 5 + 4, alphabet_limit=2).tokens[5:] == ("y", "z", "##y", "##z")
-    assert "az" not in WordPiece.train("az " * 50 + "aab " * 60, 5 + 4 + 2, alphabet_limit=2).tokens
+    rare = "azb " * 50 + "ba ba aab aab aab"  # were z left out of azb, "ab" would be learned
+    assert WordPiece.train(rare, 5 + 4 + 1, alphabet_limit=2).tokens[-1] == "aa"
 
 
 def slow_pieces(word, tokens):
@@ -390,7 +394,7 @@ def test_progress_is_told():
 def test_a_very_long_text_without_spaces_takes_no_quadratic_time():
     tokenizer = WordPiece(["[UNK]", "a", "##a", "中", "."], ["[UNK]"])
     start = time.perf_counter()
-    assert tokenizer.encode("中" * 50_000) == [3] * 50_000
-    assert tokenizer.encode("a" * 50_000) == [0]
-    assert tokenizer.encode("a" + "\u0301\u0316" * 25_000 + ".") == [1, 4]
+    assert tokenizer.encode("中" * 20_000) == [3] * 20_000
+    assert tokenizer.encode("a" * 20_000) == [0]
+    assert tokenizer.encode("a" + "\u0301\u0316" * 10_000 + ".") == [1, 4]
     assert time.perf_counter() - start < 5
