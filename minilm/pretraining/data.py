@@ -144,13 +144,12 @@ class MaskedTexts:
         if recipe.left_to_right:
             return LeftToRightBatches
         masking = recipe.how_to_mask()
-        continues = getattr(tokenizer, "continues", None)
-        if masking.unit == "word" and continues is None and tokenizer.name != "words":
+        if masking.unit == "word" and not hasattr(tokenizer, "continues") and tokenizer.name != "words":
             raise ConfigError(
                 tr("whole words can be masked only where the tokenizer says which tokens go on a word: choose the "
                    "tokenizer wordpiece, not {name}", name=recipe.tokenizer)
             )  # fmt: skip
-        masker = Masker(tokenizer, tokenizer.vocab_size, masking, seed, continues)
+        masker = Masker(tokenizer, masking=masking, seed=seed)
         return lambda source: MaskedBatches(source, masker)
 
     def final(self, trainer: "Trainer") -> dict[str, float]:

@@ -66,6 +66,16 @@ def test_two_hidden_words_are_summed_over():
     assert differ
 
 
+def test_a_hidden_word_at_the_end_may_lead_anywhere():
+    """Its states are many, and each counts for the word before."""
+    for document in documents(FACTS, 2, 5)[0]:
+        text = document[:7]  # <bos> in the park the dogs buy
+        position = len(text) - 2
+        hidden = [*text[:-1], FACTS.id_of["[MASK]"]]
+        got = fill_distribution(FACTS, hidden, position)
+        np.testing.assert_allclose(got, by_trying(FACTS, text, position, len(text) - 1), atol=1e-12)
+
+
 @worlds
 def test_what_follows_counts(world):
     """After the text alone it is what the automaton says; a later sentence can make it certain."""
