@@ -1,4 +1,4 @@
-"""Pictures of what a training did: its loss beside the n-grams', and where attention looks."""
+"""Pictures of what a training did: its loss beside what it can be set beside, and where attention looks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from minilm.i18n import tr
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 TRAIN, VALIDATION = "#9ec5e8", "#0b62a3"
+TRAIN_2, VALIDATION_2 = "#f3c99f", "#b4540a"  # of a second quantity
 
 
 def _figure(width: float, height: float) -> Any:
@@ -74,6 +75,74 @@ def loss_curve(
                 bbox_to_anchor=(0.84, 0.82), labelcolor=INK)  # fmt: skip
     _quiet(axes)
     return _save(figure, path)
+
+
+def known_source_curve(
+    path: str | Path, records: Sequence[dict[str, Any]], final: dict[str, float], title: str
+) -> Path:
+    """Nats per token against tokens seen, and as a dashed line the loss of the source itself, which no model beats.
+
+    records: a run's log, with validation_loss and validation_excess. final: loss, excess and excess_se at the end.
+    """
+    figure = _figure(8, 4.8)
+    axes = figure.add_subplot()
+    right = _curves(axes, records, "loss", (TRAIN, VALIDATION), tr("training (running mean)"), tr("validation"))
+    oracle = final["loss"] - final["excess"]
+    axes.hlines(oracle, 0, right, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+    axes.plot([right], [final["loss"]], marker="o", color=VALIDATION, markersize=7, zorder=5)
+    top = max([final["loss"], *(r["loss"] for r in records)])
+    places = spread([oracle, final["loss"]], 0.06 * (top - oracle * 0.85))
+    excess = tr("excess {excess} ± {error}", excess=f"{final['excess']:.4f}", error=f"{final['excess_se']:.4f}")
+    labels = (tr("the source  {loss}", loss=f"{oracle:.3f}"), MUTED), (f"{final['loss']:.3f}  {excess}", VALIDATION)
+    for (label, color), y in zip(labels, places, strict=True):
+        axes.annotate(label, (right * 1.02, y), color=color, fontsize=8, va="center")
+    axes.set(xlim=(0, right * 1.34), ylim=(oracle * 0.85, top * 1.03))
+    axes.set_xlabel(tr("tokens seen (millions)"), color=INK)
+    axes.set_ylabel(tr("nats per token"), color=INK)
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.legend(frameon=False, loc="upper right", labelcolor=INK)
+    _quiet(axes)
+    return _save(figure, path)
+
+
+def masked_curve(path: str | Path, records: Sequence[dict[str, Any]], title: str) -> Path:
+    """BERT's two tasks apart against tokens seen: their losses in one panel, the parts guessed right in the other.
+
+    records: a run's log, with mlm_loss and mlm_accuracy, and nsp_loss and nsp_accuracy where there are pairs.
+    """
+    figure = _figure(10.5, 4.4)
+    tasks = [("mlm", (TRAIN, VALIDATION), tr("words")), ("nsp", (TRAIN_2, VALIDATION_2), tr("next sentence"))]
+    for place, (quantity, label) in enumerate((("loss", tr("nats")), ("accuracy", tr("part guessed right")))):
+        axes = figure.add_subplot(1, 2, place + 1)
+        for task, colors, name in tasks:
+            if any(f"{task}_{quantity}" in r for r in records):
+                _curves(axes, records, f"{task}_{quantity}", colors, None, name)
+        axes.set_ylim(bottom=0, top=1 if quantity == "accuracy" else None)
+        axes.set_xlabel(tr("tokens seen (millions)"), color=INK)
+        axes.set_ylabel(label, color=INK)
+        _quiet(axes)
+        axes.legend(frameon=False, labelcolor=INK, loc="best", title=tr("validation; pale: training"), title_fontsize=8)
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
+    return _save(figure, path)
+
+
+def _curves(
+    axes: Any,
+    records: Sequence[dict[str, Any]],
+    quantity: str,
+    colors: tuple[str, str],
+    train_label: str | None,
+    label: str,
+) -> float:
+    """A quantity of a log in training, as a running mean, and in validation; the millions of tokens at the end."""
+    trained = [r for r in records if quantity in r]
+    tokens = np.array([r["tokens"] for r in trained]) / 1e6
+    axes.plot(tokens, smoothed(np.array([r[quantity] for r in trained]), 9), color=colors[0], linewidth=1.4,
+              label=train_label)  # fmt: skip
+    evaluated = [r for r in records if f"validation_{quantity}" in r]
+    axes.plot([r["tokens"] / 1e6 for r in evaluated], [r[f"validation_{quantity}"] for r in evaluated],
+              color=colors[1], linewidth=2, marker="o", markersize=3.5, label=label)  # fmt: skip
+    return float(tokens[-1]) if len(tokens) else 1.0
 
 
 def smoothed(values: np.ndarray, width: int) -> np.ndarray:

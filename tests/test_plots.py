@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilm.errors import ShapeError
-from minilm.plots import attention_map, loss_curve, smoothed, spread
+from minilm.plots import attention_map, known_source_curve, loss_curve, masked_curve, smoothed, spread
 
 RECORDS = [{"tokens": 1000 * i, "loss": 4 / i, **({"validation_loss": 4.1 / i} if i % 5 == 0 else {})}
            for i in range(1, 31)]  # fmt: skip
@@ -28,6 +28,34 @@ def test_a_loss_curve_shows_what_it_is_given(tmp_path: Path) -> None:
     for records, ngrams, final in ((RECORDS[:20], NGRAMS, 1.8), (RECORDS, NGRAMS[:2], 1.8), (RECORDS, NGRAMS, 1.2)):
         other = drawn(loss_curve(tmp_path / "b.png", records, ngrams, lambda x: x, final, "title"))
         assert not np.array_equal(whole, other)
+
+
+def test_a_known_sources_curve_shows_model_and_source(tmp_path: Path) -> None:
+    final = {"loss": 1.0, "excess": 0.2, "excess_se": 0.01}
+    whole = drawn(known_source_curve(tmp_path / "a.png", RECORDS, final, "title"))
+    for records, end in (
+        (RECORDS[:20], final),
+        (RECORDS, {**final, "loss": 1.3, "excess": 0.5}),
+        (RECORDS, {**final, "excess": 0.4}),
+        (RECORDS, {**final, "excess_se": 0.02}),
+    ):
+        assert not np.array_equal(whole, drawn(known_source_curve(tmp_path / "b.png", records, end, "title")))
+
+
+def test_a_masked_models_curves_show_both_tasks(tmp_path: Path) -> None:
+    names = ("mlm_loss", "nsp_loss", "mlm_accuracy", "nsp_accuracy")
+    records = []
+    for r in RECORDS:
+        parts = ("", "validation_") if "validation_loss" in r else ("",)
+        more = {part + name: 0.3 + 0.1 * i + r["loss"] / 20 for i, name in enumerate(names) for part in parts}
+        records.append({**r, **more})
+    whole = drawn(masked_curve(tmp_path / "a.png", records, "title"))
+    for name in names:
+        for part in ("", "validation_"):
+            other = [{**r, **({part + name: r[part + name] / 2} if part + name in r else {})} for r in records]
+            assert not np.array_equal(whole, drawn(masked_curve(tmp_path / "b.png", other, "title"))), part + name
+    alone = [{name: x for name, x in r.items() if "nsp" not in name} for r in records]
+    assert not np.array_equal(whole, drawn(masked_curve(tmp_path / "b.png", alone, "title")))
 
 
 def test_an_attention_map_has_a_panel_a_head(tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ def commands() -> dict[str, tuple[str, str]]:
     return {
         "tour": ("minilm.cli.tour:tour", tr("Train a small GPT on real text and set it beside n-grams.")),
         "data": ("minilm.cli.data:app", tr("The texts to learn from: list them, look at one, fetch one.")),
-        "pretrain": ("minilm.cli.pretrain:app", tr("Train a language model from nothing on a text.")),
-        "generate": ("minilm.cli.generate:generate", tr("Let a trained model continue a text.")),
+        "pretrain": ("minilm.cli.pretrain:app", tr("Train a GPT or a BERT from nothing on a text.")),
+        "generate": ("minilm.cli.generate:generate", tr("Let a trained GPT continue a text.")),
+        "fill": ("minilm.cli.fill:fill", tr("Let a trained BERT guess the words behind [MASK].")),
+        "probe": ("minilm.cli.probe:probe", tr("What a GPT of Mundito knows without having been asked in training.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from minilm.errors import CheckpointError
 from minilm.i18n import tr
 
 if TYPE_CHECKING:
@@ -49,25 +48,10 @@ def generate(
 def load_trained(path: Path) -> "tuple[GPT, Tokenizer]":
     """The model and tokenizer of a run folder (its newest checkpoint) or of a checkpoint within one.
 
-    CheckpointError where there is none, a file is damaged, or weights, settings and vocabulary do not belong together.
+    CheckpointError where there is none, a file is damaged, or weights, settings and vocabulary do not belong together;
+    ConfigError for a model that is no GPT.
     """
-    from minilm.models.gpt import GPT, GPTConfig
-    from minilm.text.tokenizer import load_tokenizer
-    from minilm.training.run import CHECKPOINTS, Run
+    from minilm.pretraining.trained import load_trained as load
 
-    if not path.is_dir():
-        raise CheckpointError(tr("there is no run or checkpoint {path}: give a folder that a training made", path=path))
-    within = path.resolve().parent
-    checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
-    run = Run(within.parent if checkpoint else path)
-    tokenizer = load_tokenizer(run.tokenizer)
-    settings, fingerprint = run.config.get("model"), run.config.get("tokenizer")
-    if not isinstance(settings, dict):
-        raise CheckpointError(tr("{folder}: its config.json describes no model", folder=run.folder))
-    if fingerprint is not None and tokenizer.fingerprint != fingerprint:
-        raise CheckpointError(
-            tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
-        )
-    model = GPT(GPTConfig.from_dict(settings))
-    model.load_state_dict(run.load(checkpoint).weights)
-    return model.eval(), tokenizer
+    model, tokenizer, _ = load(path, kind="gpt")
+    return model, tokenizer

@@ -1,156 +1,167 @@
 """`minilm pretrain`: a language model from nothing but a text."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from minilm.cli import options as o
+from minilm.cli.reports import describe, report, show_ladder
 from minilm.errors import ConfigError
 from minilm.i18n import tr
+
+__all__ = ["app", "describe", "recipe_of", "show_ladder"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `gpt` a command of its own while it is the only one."""
-
-
 @app.command("gpt", help=tr("Train a GPT to predict the next token, or go on with a stopped training."))
 def gpt(
-    data: str = typer.Option("pydocs", help=tr("A built-in text's name, a text file, or a folder of text files.")),
-    config: str = typer.Option("small", help=tr("The recipe to begin from: tiny, tour or small.")),
-    out: Path = typer.Option(None, help=tr("The run folder to make; runs/NAME if not given.")),
-    resume: Path = typer.Option(None, help=tr("Go on with the training of this run folder.")),
-    checkpoint: str = typer.Option(None, help=tr("With --resume: from this checkpoint, e.g. step-00000400.")),
-    threads: int = typer.Option(0, min=0, help=tr("Threads over the batch; 0: one a physical core.")),
-    recompute: bool = typer.Option(
-        False,
-        "--recompute",
-        help=tr("Save memory: keep only each block's input and compute the rest again for the backward; same bits."),
-    ),
-    seed: int = typer.Option(0, min=0, help=tr("What all randomness derives from.")),
+    data: str = o.DATA,
+    config: str = o.CONFIG,
+    out: Path = o.OUT,
+    resume: Path = o.RESUME,
+    checkpoint: str = o.CHECKPOINT,
+    threads: int = o.THREADS,
+    recompute: bool = o.RECOMPUTE,
+    seed: int = o.SEED,
+    language: str = o.LANGUAGE,
+    world: int = o.WORLD,
+    facts: bool = o.FACTS,
+    tail: float = o.TAIL,
     tokenizer: str = typer.Option(None, help=tr("char, or bpe.")),
-    vocabulary: int = typer.Option(None, help=tr("Entries of a bpe vocabulary.")),
-    width: int = typer.Option(None, help=tr("D, the width of the model.")),
-    layers: int = typer.Option(None, help=tr("L, the number of blocks.")),
-    heads: int = typer.Option(None, help=tr("H, the attention heads; they divide the width.")),
-    context: int = typer.Option(None, help=tr("T, how many tokens the model sees at once.")),
+    vocabulary: int = o.VOCABULARY,
+    width: int = o.WIDTH,
+    layers: int = o.LAYERS,
+    heads: int = o.HEADS,
+    context: int = o.CONTEXT,
     norm: str = typer.Option(None, help=tr("pre, as in GPT-2, or post, as in GPT-1.")),
-    dropout: float = typer.Option(None, help=tr("The share of activations dropped in training.")),
-    batch: int = typer.Option(None, help=tr("B, sequences an update.")),
-    steps: int = typer.Option(None, help=tr("Number of updates.")),
-    rate: float = typer.Option(None, help=tr("The highest learning rate.")),
-    warmup: int = typer.Option(None, help=tr("Steps in which the rate rises to it.")),
-    decay: float = typer.Option(None, help=tr("Weight decay, on matrices only.")),
-    evaluate_every: int = typer.Option(None, help=tr("Steps between two evaluations (and checkpoints).")),
-    ngrams: bool = typer.Option(True, help=tr("Set the n-gram models beside the result.")),
+    causal: bool = typer.Option(
+        None, " /--no-causal", help=tr("Without the mask, to see what becomes of a model that sees the future.")
+    ),
+    dropout: float = o.DROPOUT,
+    batch: int = o.BATCH,
+    steps: int = o.STEPS,
+    rate: float = o.RATE,
+    warmup: int = o.WARMUP,
+    decay: float = o.DECAY,
+    evaluate_every: int = o.EVALUATE_EVERY,
+    ngrams: bool = typer.Option(True, help=tr("On a text: set the n-gram models beside the result.")),
 ) -> None:
+    pretrain("gpt", locals().copy())
+
+
+@app.command("bert", help=tr("Train a BERT to fill masks and to tell the next sentence, or go on with it."))
+def bert(
+    data: str = o.DATA,
+    config: str = o.CONFIG,
+    out: Path = o.OUT,
+    resume: Path = o.RESUME,
+    checkpoint: str = o.CHECKPOINT,
+    threads: int = o.THREADS,
+    recompute: bool = o.RECOMPUTE,
+    seed: int = o.SEED,
+    language: str = o.LANGUAGE,
+    world: int = o.WORLD,
+    facts: bool = o.FACTS,
+    tail: float = o.TAIL,
+    tokenizer: str = typer.Option(None, help=tr("wordpiece, or bpe.")),
+    vocabulary: int = o.VOCABULARY,
+    width: int = o.WIDTH,
+    layers: int = o.LAYERS,
+    heads: int = o.HEADS,
+    context: int = o.CONTEXT,
+    dropout: float = o.DROPOUT,
+    next_sentence: bool = typer.Option(None, " /--no-nsp", help=tr("Ablation: masked words alone.")),
+    left_to_right: bool = typer.Option(
+        None, "--left-to-right", help=tr("Ablation: it reads what stands before only, and guesses the next token.")
+    ),
+    masking: str = typer.Option(
+        None, help=tr("80/10/10: percents that become [MASK], become random, stay; or span, or whole-word.")
+    ),
+    static_masks: bool = typer.Option(
+        None, "--static-masks", help=tr("Ablation: the same pairs with the same masks in every epoch.")
+    ),
+    documents: int = typer.Option(None, help=tr("mundito: how many documents to learn from.")),
+    batch: int = o.BATCH,
+    steps: int = o.STEPS,
+    rate: float = o.RATE,
+    warmup: int = o.WARMUP,
+    decay: float = o.DECAY,
+    evaluate_every: int = o.EVALUATE_EVERY,
+) -> None:
+    pretrain("bert", locals().copy())
+
+
+def pretrain(kind: str, options: dict[str, Any]) -> None:
+    """Begin a training of that kind, or go on with one of whichever kind the run is; then say what came of it."""
     from minilm.pretraining import Pretraining, free_folder
+    from minilm.pretraining.recipes import KINDS
 
-    changes = {k: v for k, v in locals().copy().items() if k in _RECIPE_OPTIONS and v is not None}
+    fields = [field.name for field in dataclasses.fields(KINDS[kind])]
+    changes = {name: options[name] for name in fields if options.get(name) is not None}
+    world = {name: options[name] for name in WORLD_OPTIONS if options[name] is not None}
+    resume, out, how = options["resume"], options["out"], {"recompute": options["recompute"]}
     if resume is not None:
-        if changes or out is not None:
-            wrong = ", ".join(f"--{k.replace('_', '-')}" for k in (*changes, *(["out"] if out else [])))
-            raise ConfigError(tr("--resume goes on with the run's own settings: leave out {options}", options=wrong))
+        wrong = [*changes, *world, *(name for name in ("out", "config") if options[name] is not None)]
+        if wrong:
+            raise ConfigError(
+                tr("--resume goes on with the run's own settings: leave out {options}", options=_as_options(wrong))
+            )
         pretraining = Pretraining.open(resume)
-        trainer = pretraining.trainer(threads, recompute=recompute).resume(checkpoint)
+        trainer = pretraining.trainer(options["threads"], **how).resume(options["checkpoint"])
     else:
-        folder = out or free_folder(Path("runs") / f"gpt-{config}")
-        pretraining = Pretraining.start(data, recipe_of(config, changes), folder, seed)
-        trainer = pretraining.trainer(threads, recompute=recompute)
-    train_and_report(pretraining, trainer, ngrams)
+        data = source_of(options["data"], world, changes)
+        name = options["config"] or (options["data"] if options["data"] == "mundito" else "small")
+        recipe = recipe_of(name, changes, kind)
+        folder = out or free_folder(Path("runs") / f"{kind}-{name}")
+        pretraining = Pretraining.start(data, recipe, folder, options["seed"])
+        trainer = pretraining.trainer(options["threads"], **how)
+    describe(pretraining, trainer)
+    trainer.train()
+    report(pretraining, trainer, options)
 
 
-_RECIPE_OPTIONS = (
-    "tokenizer", "vocabulary", "width", "layers", "heads", "context", "norm", "dropout", "batch", "steps", "rate",
-    "warmup", "decay", "evaluate_every",
-)  # fmt: skip
+WORLD_OPTIONS = {"language": "language", "world": "seed", "facts": "facts_only", "tail": "tail"}
+SPELLED = {"next_sentence": "--no-nsp", "causal": "--no-causal"}  # where an option is not named like its setting
 
 
-def recipe_of(name: str, changes: dict[str, Any]) -> Any:
+def _as_options(names: Sequence[str]) -> str:
+    return ", ".join(SPELLED.get(name, f"--{name.replace('_', '-')}") for name in names)
+
+
+def source_of(data: str, world: dict[str, Any], changes: dict[str, Any]) -> Any:
+    """What Pretraining.start reads: the name of a text, or the settings of a Mundito. ConfigError for an option of the
+    one with the other."""
+    if data != "mundito":
+        if world:
+            raise ConfigError(
+                tr("only Mundito has {options}: give --data mundito too, or leave them out",
+                   options=_as_options([*world]))
+            )  # fmt: skip
+        return data
+    from minilm.mundito import MunditoConfig
+
+    if wrong := [name for name in ("tokenizer", "vocabulary") if name in changes]:
+        raise ConfigError(
+            tr("Mundito brings its own tokenizer, one token a word: leave out {options}", options=_as_options(wrong))
+        )
+    return MunditoConfig(**{WORLD_OPTIONS[name]: got for name, got in world.items()})
+
+
+def recipe_of(name: str, changes: dict[str, Any], kind: str = "gpt") -> Any:
     """The recipe of that name with the changes that the command line asks for."""
-    from minilm.pretraining import RECIPES
+    from minilm.pretraining import RECIPES_OF
 
-    if name not in RECIPES:
-        raise ConfigError(tr("config is {got!r}; choose one of {names}", got=name, names=", ".join(RECIPES)))
-    recipe = RECIPES[name]
+    recipes = RECIPES_OF[kind]
+    if name not in recipes:
+        raise ConfigError(tr("config is {got!r}; choose one of {names}", got=name, names=", ".join(recipes)))
+    recipe = recipes[name]
     if "steps" in changes:  # a short training warms up and evaluates within it
         changes.setdefault("warmup", min(recipe.warmup, changes["steps"] // 10))
         changes.setdefault("evaluate_every", min(recipe.evaluate_every, changes["steps"]))
     if changes.get("tokenizer") == "bpe":
-        changes.setdefault("vocabulary", 1024)
+        changes.setdefault("vocabulary", max(1024, recipe.vocabulary))
     return dataclasses.replace(recipe, **changes)
-
-
-def train_and_report(pretraining: Any, trainer: Any, ngrams: bool) -> None:
-    """Train to the end; print the model's loss beside the n-grams' and draw the curve."""
-    from minilm.plots import loss_curve
-    from minilm.training.log import read_log
-
-    describe(pretraining, trainer)
-    trainer.train()
-    loss, run, bits = pretraining.final_loss(trainer), pretraining.run, pretraining.bits_per_byte
-    rows = pretraining.ngrams() if ngrams else []
-    show_ladder(pretraining, rows, loss)
-    title = tr("A GPT of {n:,} parameters on {name}", n=trainer.model.num_parameters(), name=pretraining.corpus.name)
-    picture = loss_curve(run.folder / "loss.png", read_log(run.log), rows, bits, bits(loss), title)
-    typer.echo(tr("loss curve: {path}", path=picture))
-    typer.echo(tr("checkpoint: {path}", path=run.latest()))
-    typer.echo(tr("let it write: {command}", command=f'minilm generate {run.folder} "…"'))
-
-
-def describe(pretraining: Any, trainer: Any) -> None:
-    """What is about to be trained, on what, and where it will lie."""
-    from minilm.text.batches import TokenBatches
-
-    recipe, corpus = pretraining.recipe, pretraining.corpus
-    epoch = TokenBatches(pretraining.train_ids, recipe.context, recipe.batch).steps_per_epoch
-    typer.echo(
-        tr(
-            "text: {name}, {size:,} bytes; {train:,} tokens to train on, {valid:,} to validate on, {vocab:,} different",
-            name=corpus.name,
-            size=corpus.size,
-            train=len(pretraining.train_ids),
-            valid=len(pretraining.validation_ids),
-            vocab=pretraining.tokenizer.vocab_size,
-        )
-    )
-    typer.echo(
-        tr(
-            "model: GPT of {n:,} parameters (width {width}, {layers} layers, {heads} heads, context {context}); "
-            "{steps:,} steps of {batch} sequences, {epochs:.1f} times through the text; threads: {threads}",
-            n=trainer.model.num_parameters(),
-            width=recipe.width,
-            layers=recipe.layers,
-            heads=recipe.heads,
-            context=recipe.context,
-            steps=recipe.steps,
-            batch=recipe.batch,
-            epochs=recipe.steps / epoch,
-            threads=trainer.threads,
-        )
-    )
-    typer.echo(tr("run folder: {folder}", folder=pretraining.run.folder))
-
-
-def show_ladder(pretraining: Any, rows: list[dict[str, Any]], loss: float) -> None:
-    """Each n-gram order and the model, in nats per token and bits per byte of the same text."""
-    from rich.console import Console
-    from rich.table import Table
-
-    bits = pretraining.bits_per_byte(loss)
-    table = Table(title=tr("on the validation part of {name}", name=pretraining.corpus.name))
-    table.add_column(tr("model"))
-    table.add_column(tr("nats per token"), justify="right")
-    table.add_column(tr("bits per byte"), justify="right")
-    for row in rows:
-        table.add_row(tr("{n}-gram", n=row["order"]), f"{row['nats']:.4f}", f"{row['bits']:.4f}")
-    table.add_row("GPT", f"{loss:.4f}", f"{bits:.4f}", style="bold")
-    Console().print(table)
-    below = [str(row["order"]) for row in rows if bits < row["bits"]]
-    if below:
-        typer.echo(tr("the GPT is below the n-gram models of orders {orders}", orders=", ".join(below)))
-    elif rows:
-        typer.echo(tr("the GPT is not yet below any n-gram model: train longer"))

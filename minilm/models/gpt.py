@@ -37,6 +37,8 @@ class GPTConfig:
     mlp_width: F, 4 D if None. norm: "pre" (GPT-2, with a final norm) or "post" (GPT-1, without).
     activation: of the MLP, "gelu_tanh" in both. tied: the head is the token embedding. epsilon: of the norms.
     dropout: of the embeddings' sum, the attention's weights and what attention and MLP add.
+    causal: False takes the mask away, so that every position reads the very tokens that it is to predict. Such a model
+    is of no use but to see what a leak looks like.
     """
 
     vocab_size: int
@@ -50,6 +52,7 @@ class GPTConfig:
     activation: str = "gelu_tanh"
     tied: bool = True
     epsilon: float = 1e-5
+    causal: bool = True
 
     def __post_init__(self) -> None:
         if self.mlp_width is None:
@@ -60,6 +63,8 @@ class GPTConfig:
         check_choice("activation", self.activation, ACTIVATIONS)
         check_dropout(self.dropout)
         check_epsilon(self.epsilon)
+        if not isinstance(self.causal, bool):
+            raise ConfigError(tr("causal is {got!r}; it must be True or False", got=self.causal))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -101,6 +106,7 @@ class GPT(Module):
                 norm=c.norm,
                 epsilon=c.epsilon,
                 activation=c.activation,
+                causal=c.causal,
                 dropout=c.dropout,
                 residual_std=residual_std(c.layers) if gpt2 else STD,
             )
@@ -165,8 +171,12 @@ class GPT(Module):
         return F.linear_cross_entropy(hidden, self._head(), targets, ignore_index=ignore_index, reduction=reduction)
 
     def new_cache(self, batch: int = 1) -> KVCache:
-        """An empty cache for `batch` sequences of up to `context` positions."""
+        """An empty cache for `batch` sequences of up to `context` positions. ConfigError without the causal mask."""
         c = self.config
+        if not c.causal:
+            raise ConfigError(
+                tr("this GPT has no causal mask: what it reads changes with every new token, so use no cache")
+            )
         dtype = self.token_embedding.weight.dtype
         return KVCache(c.layers, batch, c.heads, c.context, c.width // c.heads, dtype)
 

@@ -18,7 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "gpt2-medium": {**_GPT2, "width": 1024, "layers": 24, "heads": 16},
     "gpt2-large": {**_GPT2, "width": 1280, "layers": 36, "heads": 20},
     "gpt2-xl": {**_GPT2, "width": 1600, "layers": 48, "heads": 25},
-    # For tests; its vocabulary is the tokenizer's. What trains here has recipes in pretraining.py.
+    # For tests; its vocabulary is the tokenizer's. What trains here has recipes in pretraining/recipes.py.
     "tiny": {"context": 32, "width": 32, "layers": 2, "heads": 2},
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from minilm.text.special import SpecialIds
     from minilm.text.tokenizer import Tokenizer, load_tokenizer
     from minilm.text.units import bits_per_byte
+    from minilm.text.wordpiece import WordPiece
     from minilm.text.words import WordTokenizer
 
 _MODULE_OF = {
@@ -29,6 +30,7 @@ _MODULE_OF = {
     "SpecialIds": "special",
     "TokenBatches": "batches",
     "Tokenizer": "tokenizer",
+    "WordPiece": "wordpiece",
     "WordTokenizer": "words",
     "bits_per_byte": "units",
     "built_in_corpora": "corpora",
@@ -55,6 +57,7 @@ __all__ = [
     "SpecialIds",
     "TokenBatches",
     "Tokenizer",
+    "WordPiece",
     "WordTokenizer",
     "bits_per_byte",
     "built_in_corpora",

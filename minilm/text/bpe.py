@@ -18,7 +18,7 @@ import regex
 from minilm.errors import DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
-from minilm.text.tokenizer import Tokenizer, read_json, read_text
+from minilm.text.tokenizer import Tokenizer, check_encodable, read_json, read_text
 
 # English clitics | letters | digits | other signs, each with the one space before it | spaces but the last | spaces.
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -166,8 +166,8 @@ class ByteBPE(Tokenizer):
         A special token written in `text` is plain text unless it is in `allowed_special` (a set of names, or "all").
         DataError for a lone surrogate, which no UTF-8 can hold.
         """
-        _check_encodable(text)
-        allowed = self._allowed(allowed_special)
+        check_encodable(text)
+        allowed = self.allowed(allowed_special)
         if not allowed:
             return self._encode_plain(text)
         longest_first = sorted(allowed, key=len, reverse=True)
@@ -177,17 +177,6 @@ class ByteBPE(Tokenizer):
             ids.append(self._special[special])
             ids += self._encode_plain(plain)
         return ids
-
-    def _allowed(self, names: str | Collection[str]) -> set[str]:
-        if names == "all":
-            return set(self._special)
-        names = {names} if isinstance(names, str) else set(names)
-        if unknown := sorted(names - set(self._special)):
-            known = ", ".join(self._special) or tr("none")
-            raise DataError(
-                tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known)
-            )
-        return names
 
     def _encode_plain(self, text: str) -> list[int]:
         ids: list[int] = []
@@ -249,7 +238,7 @@ class ByteBPE(Tokenizer):
 def _count_pieces(documents: Iterable[str]) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
     for document in documents:
-        _check_encodable(document)
+        check_encodable(document)
         for piece, count in Counter(split(document)).items():
             counts[piece.encode("utf-8")] += count
     return counts
@@ -281,29 +270,32 @@ def _learn_merges(counts: Counter[bytes], wanted: int, progress: Progress | None
         if new == len(tokens):
             tokens.append(joined)
         merges.append(pair)
-        for changed in _merge_everywhere(pair, new, pieces, weights, pair_counts, holders):
-            if pair_counts[changed] > 0:
-                heapq.heappush(heap, (-pair_counts[changed], changed))
+        changed, _ = merge_everywhere(pair, new, pieces, weights, pair_counts, holders)
+        for pair in changed:
+            if pair_counts[pair] > 0:
+                heapq.heappush(heap, (-pair_counts[pair], pair))
         if progress is not None:
             progress(len(tokens) - 256, wanted)
     return tokens, merges
 
 
-def _merge_everywhere(
+def merge_everywhere(
     pair: Pair,
     new: int,
     pieces: list[list[int]],
     weights: list[int],
     pair_counts: Counter[Pair],
     holders: defaultdict[Pair, set[int]],
-) -> set[Pair]:
-    """Replace `pair` by `new` in all pieces that hold it; the pairs whose counts changed."""
+) -> tuple[set[Pair], int]:
+    """Replace `pair` by `new` in all pieces that hold it; the pairs whose counts changed, and how often it stood."""
     changed: set[Pair] = set()
+    joined = 0
     for number in holders.pop(pair):
         old, weight = pieces[number], weights[number]
         merged = _replace(old, pair, new)
         if len(merged) == len(old):
             continue
+        joined += weight * (len(old) - len(merged))
         for gone in pairwise(old):
             pair_counts[gone] -= weight
             changed.add(gone)
@@ -314,7 +306,7 @@ def _merge_everywhere(
         pieces[number] = merged
     pair_counts.pop(pair, None)
     changed.discard(pair)
-    return changed
+    return changed, joined
 
 
 def _replace(ids: list[int], pair: Pair, new: int) -> list[int]:
@@ -382,17 +374,3 @@ def _check_vocabulary(tokens: Sequence[bytes | None], ids: dict[bytes, int], spe
         raise DataError(tr("two tokens of the vocabulary have the same bytes, or an id has none"))
     if any(bytes([byte]) not in ids for byte in range(256)):
         raise DataError(tr("a byte-level vocabulary must have all 256 bytes"))
-
-
-def _check_encodable(text: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            tr(
-                "the text has a lone surrogate (U+{code}) at position {position}, which is no character; "
-                "read the text as UTF-8 or remove it",
-                code=f"{ord(text[error.start]):04X}",
-                position=error.start,
-            )
-        ) from error

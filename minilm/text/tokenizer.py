@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,12 +18,16 @@ FORMAT = "minilm tokenizer 1"
 KINDS = {
     "char": "minilm.text.char:CharTokenizer",
     "byte_bpe": "minilm.text.bpe:ByteBPE",
+    "wordpiece": "minilm.text.wordpiece:WordPiece",
     "words": "minilm.text.words:WordTokenizer",
 }
 
 
 class Tokenizer(ABC):
-    """A map between texts and lists of token ids 0 … V−1, with decode(encode(text)) == text."""
+    """A map between texts and lists of token ids 0 … V−1.
+
+    decode(encode(text)) == text, but for a tokenizer that says it normalizes.
+    """
 
     name: ClassVar[str]
 
@@ -68,6 +72,18 @@ class Tokenizer(ABC):
         content = {"format": FORMAT, "kind": self.name, "fingerprint": self.fingerprint, **self.description()}
         write_atomically(path, json.dumps(content) + "\n")
 
+    def allowed(self, names: str | Collection[str]) -> set[str]:
+        """The special tokens named: a set, one, or "all"; DataError for a name that is none."""
+        if names == "all":
+            return set(self.special_tokens)
+        names = {names} if isinstance(names, str) else set(names)
+        if unknown := sorted(names - set(self.special_tokens)):
+            known = ", ".join(self.special_tokens) or tr("none")
+            raise DataError(
+                tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known)
+            )
+        return names
+
     def checked(self, ids: Iterable[int]) -> list[int]:
         """`ids` (list or integer array) as Python ints, all in [0, V); DataError names the first that is not."""
         numbers = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
@@ -111,6 +127,21 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             tr("{path} is a damaged tokenizer file: its fingerprint does not fit; use a copy or train again", path=path)
         )
     return tokenizer
+
+
+def check_encodable(text: str) -> None:
+    """DataError for a lone surrogate, which no UTF-8 can hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            tr(
+                "the text has a lone surrogate (U+{code}) at position {position}, which is no character; "
+                "read the text as UTF-8 or remove it",
+                code=f"{ord(text[error.start]):04X}",
+                position=error.start,
+            )
+        ) from error
 
 
 def read_text(path: str | Path) -> str:

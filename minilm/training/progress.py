@@ -63,8 +63,12 @@ class TrainingDisplay:
 
 
 def _parts_of_loss(record: Mapping[str, Any], prefix: str) -> str:
-    """BERT's two losses apart, each with the part that was guessed right; nothing where a record has none."""
+    """The excess over a known source; BERT's two losses apart, each with the part that was guessed right; nothing where
+    a record has none."""
     parts = ""
+    if f"{prefix}excess_se" in record:
+        excess, error = record[f"{prefix}excess"], record[f"{prefix}excess_se"]
+        parts += "  " + tr("excess {excess} ± {error}", excess=f"{excess:.4f}", error=f"{error:.4f}")
     if f"{prefix}mlm_loss" in record:
         loss, right = record[f"{prefix}mlm_loss"], record[f"{prefix}mlm_accuracy"]
         parts += "  " + tr("masked words {loss} ({right} right)", loss=f"{loss:.4f}", right=f"{right:.1%}")

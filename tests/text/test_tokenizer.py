@@ -8,7 +8,7 @@ import pytest
 
 from minilm.errors import DataError
 from minilm.resources import write_atomically
-from minilm.text import ByteBPE, CharTokenizer, load_tokenizer
+from minilm.text import ByteBPE, CharTokenizer, WordPiece, load_tokenizer
 from minilm.text.tokenizer import read_text
 
 
@@ -22,6 +22,9 @@ def tokenizers():
         ByteBPE.train(text, 263),
         ByteBPE.train(text, 263, ["<|endoftext|>"]),
         ByteBPE.train(text, 263, ["<|end|>"]),
+        WordPiece.train(text, 28),
+        WordPiece.train(text, 28, lower=False),
+        WordPiece.train(text, 29),
     ]
 
 
@@ -35,7 +38,14 @@ def test_fingerprints_differ_and_survive_saving(tmp_path):
     assert prints == [tokenizer.fingerprint for tokenizer in tokenizers()]
 
 
-@pytest.mark.parametrize("number", [0, 5])
+CHANGES = {
+    0: {"characters": "ab"},
+    5: {"merges": [[1, 999]], "special_tokens": {}, "tokens": ["a"]},
+    7: {"tokens": ["a"], "special_tokens": ["[SEP]"], "lower": False, "strip_accents": False},
+}
+
+
+@pytest.mark.parametrize("number", CHANGES)
 def test_any_change_of_the_file_is_refused(tmp_path, number):
     path = tmp_path / "tokenizer.json"
     tokenizers()[number].save(path)
@@ -45,8 +55,7 @@ def test_any_change_of_the_file_is_refused(tmp_path, number):
         with pytest.raises(DataError, match=r"tokenizer\.json"):
             load_tokenizer(path)
     content = json.loads(whole)
-    changes = {"format": "x", "kind": "y", "fingerprint": "z"}
-    changes |= {"characters": "ab"} if number == 0 else {"merges": [[1, 999]], "special_tokens": {}, "tokens": ["a"]}
+    changes = {"format": "x", "kind": "y", "fingerprint": "z"} | CHANGES[number]
     for key, value in changes.items():
         path.write_text(json.dumps(content | {key: value}))
         with pytest.raises(DataError, match=r"tokenizer\.json"):
