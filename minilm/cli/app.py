@@ -27,6 +27,9 @@ def commands() -> dict[str, tuple[str, str]]:
         "data": ("minilm.cli.data:app", tr("The texts to learn from: list them, look at one, fetch one.")),
         "pretrain": ("minilm.cli.pretrain:app", tr("Train a language model from nothing on a text.")),
         "generate": ("minilm.cli.generate:generate", tr("Let a trained model continue a text.")),
+        "finetune": ("minilm.cli.finetune:finetune", tr("Teach a pretrained model a task from labelled texts.")),
+        "predict": ("minilm.cli.predict:predict", tr("Let a fine-tuned model answer for a file or a text.")),
+        "transfer": ("minilm.cli.transfer:transfer", tr("Measure what pretraining brings on mundito's tasks.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }
 

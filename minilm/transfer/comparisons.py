@@ -97,6 +97,7 @@ def world_of(tokenizer: Tokenizer, seed: int = 0) -> Mundito:
             return world
     raise ConfigError(
         tr(
-            "this model was not pretrained on mundito, whose tasks these are; for texts of your own use `minilm finetune`"
+            "this model was not pretrained on mundito, whose tasks these are; for texts of your own use "
+            "`minilm finetune`"
         )
     )

@@ -1,4 +1,4 @@
-"""What pretraining brings, measured: several arms on the same examples, for several seeds, the rate chosen for each arm.
+"""What pretraining brings, measured: several arms on the same examples, several seeds, a rate for each arm.
 
 An arm is a way to begin: from scratch, from a pretrained model, from some of its layers, from its features alone. All
 arms have the same head, steps and grid of rates. For each arm and number of labelled examples the first seeds try every

@@ -1,8 +1,8 @@
 """Feature-based use: a pretrained body that stays as it is, and a linear layer that reads what it says of a text.
 
 Which layer is read (0 the embeddings, l what block l gives) and how a text becomes one vector: the mean over its
-tokens, or the state of its extract token (GPT) or of [CLS] (BERT). Source: Devlin et al. 2019, section 5.3. A token that was
-never seen in pretraining has no features worth the name, so the mean is what serves.
+tokens, or the state of its extract token (GPT) or of [CLS] (BERT). A token that was never seen in pretraining has no
+features worth the name, so the mean is what serves. Source: Devlin et al. 2019, section 5.3.
 """
 
 from typing import Any
