@@ -46,7 +46,7 @@ def finetune(
         epochs=epochs, steps=steps, batch_size=batch, decay=decay, auxiliary=auxiliary, seed=seed, threads=threads
     )
     request = Request(
-        task, train, dev, columns, settings, numbers("rates", rates), tuple((classes or "").split(",")) if classes else (),
+        task, train, dev, columns, settings, numbers("rates", rates), tuple(classes.split(",")) if classes else (),
         symmetric, layers_of("layers", layers), layers_of("freeze", freeze), max_length,
     )  # fmt: skip
     folder = out or free_folder(Path("runs") / task)

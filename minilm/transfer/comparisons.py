@@ -38,30 +38,35 @@ def arms_of(comparison: str, layers: int, models: Sequence[str] = ("pretrained",
     for model in models:
         prefix = "" if len(models) == 1 else f"{model}: "
         for arm in _arms(comparison, layers, auxiliary):
-            found.append(Arm(prefix + arm.pop("name"), model, **arm))
+            name, title = prefix + arm.pop("name"), prefix + arm.pop("title")
+            found.append(Arm(name, model, title=title, **arm))
     return found
 
 
 def _arms(comparison: str, layers: int, auxiliary: float) -> list[dict[str, Any]]:
-    whole: dict[str, Any] = {"name": tr("pretrained")}
+    whole: dict[str, Any] = {"name": "pretrained", "title": tr("pretrained")}
     if comparison == "pretraining":
-        return [{"name": tr("from scratch"), "layers": None}, whole]
+        return [{"name": "scratch", "title": tr("from scratch"), "layers": None}, whole]
     if comparison == "auxiliary":
-        with_loss = {"name": tr("with language loss {weight:g}", weight=auxiliary), "auxiliary": auxiliary}
-        return [whole, with_loss]
+        title = tr("with language loss {weight:g}", weight=auxiliary)
+        return [whole, {"name": f"auxiliary {auxiliary:g}", "title": title, "auxiliary": auxiliary}]
     if comparison == "layers":
-        some = [{"name": layers_name(n), "layers": n} for n in (None, *range(layers))]
-        return [*some, {"name": tr("all layers"), "layers": "all"}]
+        some = [{"name": f"layers {n}", "title": layers_name(n), "layers": n} for n in (None, *range(layers))]
+        return [*some, {"name": "layers all", "title": tr("all layers"), "layers": "all"}]
     if comparison == "frozen":
-        some = [{"name": tr("frozen: {what}", what=layers_name(n)), "frozen": n} for n in (None, *range(layers + 1))]
-        return [*some, {"name": tr("only the head is learned"), "frozen": "all"}]
+        some = [
+            {"name": f"frozen {n}", "title": tr("frozen: {what}", what=layers_name(n)), "frozen": n}
+            for n in (None, *range(layers + 1))
+        ]
+        return [*some, {"name": "frozen all", "title": tr("only the head is learned"), "frozen": "all"}]
     every = tuple(range(1, layers + 1))
     linear: dict[str, Any] = {"rates": FEATURE_RATES}
+    random = {"name": "features random", "title": tr("random features"), "layers": None, "features": every}
     return [
-        {"name": tr("random features"), "layers": None, "features": every, **linear},
-        {"name": tr("features: embeddings"), "features": (0,), **linear},
-        {"name": tr("features: layers"), "features": every, **linear},
-        {"name": tr("fine-tuned")},
+        {**random, **linear},
+        {"name": "features embeddings", "title": tr("features: embeddings"), "features": (0,), **linear},
+        {"name": "features layers", "title": tr("features: layers"), "features": every, **linear},
+        {"name": "fine-tuned", "title": tr("fine-tuned")},
     ]
 
 

@@ -27,7 +27,7 @@ from minilm.transfer.pretrained import Layers, Pretrained, take_over
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to begin. model: the name of a pretrained one. layers: how much of it is taken over; frozen: how much of
+    """A way to begin. name: in files, title: for readers. model: the name of a pretrained one. layers: how much of it is taken over; frozen: how much of
     that is not learned (see pretrained.py). auxiliary: λ. features: instead of a task's head, a linear layer on what
     these layers of the frozen body say, averaged over the text. rates: instead of the experiment's."""
 
@@ -38,6 +38,7 @@ class Arm:
     auxiliary: float = 0.0
     features: tuple[int, ...] | None = None
     rates: tuple[float, ...] | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An arm at a number of labels: its rate, the test score of each seed, their mean and deviation; and against the
+    """An arm (its title) at a number of labels: its rate, the test score of each seed, their mean and deviation; and against the
     first arm the mean of the paired differences and its standard error."""
 
     arm: str
@@ -224,7 +225,16 @@ class Experiment:
                 mean, deviation = mean_and_deviation(scores)
                 difference, spread = mean_and_deviation(differences)
                 rows.append(
-                    Row(arm.name, labels, rate, scores, mean, deviation, difference, spread / math.sqrt(len(scores)))
+                    Row(
+                        arm.title or arm.name,
+                        labels,
+                        rate,
+                        scores,
+                        mean,
+                        deviation,
+                        difference,
+                        spread / math.sqrt(len(scores)),
+                    )
                 )
         return rows
 
@@ -234,7 +244,7 @@ class Experiment:
             "data": self.data.name,
             "steps": self.plan.steps,
             "batch_size": self.plan.batch_size,
-            "arms": json.loads(json.dumps({arm.name: asdict(arm) for arm in self.plan.arms})),
+            "arms": json.loads(json.dumps({arm.name: _settings_of(arm) for arm in self.plan.arms})),
             "models": {name: p.fingerprint for name, p in self.models.items()},
         }
 
@@ -277,6 +287,11 @@ class Experiment:
             "cells": [cell._asdict() for cell in self.cells.values()],
         }
         write_atomically(self.folder / "results.json", json.dumps(content, indent=1) + "\n")
+
+
+def _settings_of(arm: Arm) -> dict[str, Any]:
+    """What an arm's cells depend on."""
+    return {name: value for name, value in asdict(arm).items() if name not in ("title", "rates")}
 
 
 def mean_and_deviation(x: Sequence[float]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 def accuracy(gold: Labels, guessed: Labels) -> float:
     """The part that is right."""
     gold, guessed = _checked(gold, guessed)
-    return sum(g == p for g, p in zip(gold, guessed, strict=True)) / len(gold)
+    return float(sum(g == p for g, p in zip(gold, guessed, strict=True)) / len(gold))
 
 
 def confusion(gold: Labels, guessed: Labels, classes: Sequence[Hashable]) -> np.ndarray:
@@ -154,7 +154,7 @@ def is_bio(labels: Iterable[str]) -> bool:
 
 
 def _f1(right: int, said: int, there: int) -> float:
-    return 2 * right / (said + there) if said + there else 0.0
+    return float(2 * right / (said + there)) if said + there else 0.0
 
 
 def _checked(gold: Labels, guessed: Labels) -> tuple[list, list]:

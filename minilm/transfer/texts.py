@@ -222,7 +222,7 @@ def span_of(passage: str, answer: str, start: Any, places: Sequence[tuple[int, i
 
 
 def encode_with_places(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Token ids, and where in the text each stands; pieces of a word stand all where it does if the tokenizer cannot tell."""
+    """Token ids, and where in the text each stands; or where its word does, if the tokenizer cannot tell."""
     if hasattr(tokenizer, "encode_with_offsets"):
         return tokenizer.encode_with_offsets(text)
     ids: list[int] = []
