@@ -12,7 +12,7 @@ from minilm.i18n import ntr, tr
 def zeroshot(
     run: Path = typer.Argument(help=tr("A run folder of minilm pretrain gpt."), metavar="RUN"),
     data: Path = typer.Argument(None, help=tr("A .csv, .tsv or .jsonl file; none: the probes of mundito.")),
-    template: str = typer.Option("{text}", help=tr("The prompt, with {text} where the text goes.")),
+    template: str = typer.Option("{text}", help=tr("The prompt; {name} in it is where the text goes.", name="{text}")),
     answers: str = typer.Option("", help=tr("The continuations to choose from, separated by commas.")),
     classes: str = typer.Option(None, help=tr("What they stand for in the label column; themselves if not given.")),
     text_column: str = typer.Option("text", help=tr("The column of the text.")),

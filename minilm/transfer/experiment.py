@@ -27,9 +27,12 @@ from minilm.transfer.pretrained import Layers, Pretrained, take_over
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to begin. name: in files, title: for readers. model: the name of a pretrained one. layers: how much of it is taken over; frozen: how much of
-    that is not learned (see pretrained.py). auxiliary: λ. features: instead of a task's head, a linear layer on what
-    these layers of the frozen body say, averaged over the text. rates: instead of the experiment's."""
+    """A way to begin. name: in files; title: for readers. model: the name of a pretrained one.
+
+    layers: how much of it is taken over; frozen: how much of that is not learned (see pretrained.py). auxiliary: λ.
+    features: instead of a task's head, a linear layer on what these layers of the frozen body say, averaged over the
+    text. rates: instead of the experiment's.
+    """
 
     name: str
     model: str = "pretrained"
@@ -92,8 +95,11 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An arm (its title) at a number of labels: its rate, the test score of each seed, their mean and deviation; and against the
-    first arm the mean of the paired differences and its standard error."""
+    """An arm (its title) at a number of labels.
+
+    rate: the one chosen. scores: on the test set, of each seed; mean, deviation: of these. difference, difference_se:
+    the mean of the paired differences to the first arm, and its standard error.
+    """
 
     arm: str
     labels: int

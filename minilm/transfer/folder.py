@@ -55,7 +55,7 @@ def load(folder: str | Path) -> FineTuned:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         if config["format"] != FORMAT:
-            raise KeyError("format")
+            raise KeyError(FORMAT)
         shape = CONFIGS[config["kind"]].from_dict(config["model"])
         task, columns = Task(**_tuples(config["task"])), Columns(**_tuples(config["columns"]))
         what, fingerprint = config["what"], config["tokenizer"]

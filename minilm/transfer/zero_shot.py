@@ -2,8 +2,8 @@
 
     score(c) = log p(continuation of c | prompt) = Σ_t log p(x_t | prompt, x_<t)
 
-Nothing is learned. Sources: Radford et al. 2018, section 5 and figure 2; Brown et al. 2020, section 2.4, who also divide
-by the number of tokens, or by the score without the prompt where some answers are likelier before any question.
+Nothing is learned. Sources: Radford et al. 2018, section 5 and figure 2; Brown et al. 2020, section 2.4, who also
+divide by the number of tokens, or by the score without the question where some answers are likelier before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -92,7 +92,9 @@ def classify(
     encode: of the tokenizer, with what rows begin with. ConfigError for a template without {text}.
     """
     if "{text}" not in template:
-        raise ConfigError(tr("template is {got!r}; it must have {{text}} where the text goes", got=template))
+        raise ConfigError(
+            tr("template is {got!r}; it must have {name} where the text goes", got=template, name="{text}")
+        )
     prompts = [encode(template.replace("{text}", text)) for text in texts]
     start = len(encode(""))
     continuations = [encode(f" {answer}")[start:] for answer in answers]
