@@ -23,7 +23,6 @@ def transfer(
     steps: int = typer.Option(300, min=1, help=tr("Number of updates of a run.")),
     auxiliary: float = typer.Option(0.5, help=tr("--compare auxiliary: weight of the language model's loss.")),
     test: int = typer.Option(1000, min=1, help=tr("Examples to measure on.")),
-    world_seed: int = typer.Option(0, min=0, help=tr("Which world of mundito the run was pretrained on.")),
     out: Path = typer.Option(None, help=tr("The folder of results; one that was stopped goes on from there.")),
 ) -> None:
     from minilm.transfer.comparisons import arms_of, mundito_data, world_of
@@ -39,7 +38,7 @@ def transfer(
     arms = tuple(arms_of(compare, blocks, tuple(models), auxiliary))
     counts = tuple(int(n) for n in numbers("labels", labels))
     plan = Plan(arms, counts, seeds, numbers("rates", rates), trials, steps)
-    data = mundito_data(world_of(next(iter(models.values())).tokenizer, world_seed), task, test=test)
+    data = mundito_data(world_of(next(iter(models.values()))), task, test=test)
     folder = out or Path("runs") / f"transfer-{task}-{compare}"
     experiment = Experiment(models, data, plan, folder)
     if experiment.cells:

@@ -11,7 +11,7 @@ from minilm.i18n import ntr, tr
 
 def zeroshot(
     run: Path = typer.Argument(help=tr("A run folder of minilm pretrain gpt."), metavar="RUN"),
-    data: Path = typer.Argument(None, help=tr("A .csv, .tsv or .jsonl file; none: the probes of mundito.")),
+    data: Path = typer.Argument(help=tr("A .csv, .tsv or .jsonl file with named columns.")),
     template: str = typer.Option("{text}", help=tr("The prompt; {name} in it is where the text goes.", name="{text}")),
     answers: str = typer.Option("", help=tr("The continuations to choose from, separated by commas.")),
     classes: str = typer.Option(None, help=tr("What they stand for in the label column; themselves if not given.")),
@@ -20,8 +20,6 @@ def zeroshot(
     norm: str = typer.Option(
         "sum", help=tr("sum of log-probabilities, per token, or less the prior: sum, token, prior.")
     ),
-    count: int = typer.Option(1000, min=2, help=tr("mundito: how many examples of each probe.")),
-    world_seed: int = typer.Option(0, min=0, help=tr("Which world of mundito the run was pretrained on.")),
     out: Path = typer.Option(None, help=tr("The file of predictions; FILE-predictions.csv if not given.")),
 ) -> None:
     from minilm.transfer.pretrained import Pretrained, take_over
@@ -32,8 +30,6 @@ def zeroshot(
                              run=run, kind=pretrained.kind))  # fmt: skip
     model = pretrained.body(0)
     take_over(model, pretrained, "all")
-    if data is None:
-        return _probes(model, pretrained.tokenizer, count, world_seed)
     said = [part.strip() for part in answers.split(",") if part.strip()]
     names = [part.strip() for part in classes.split(",")] if classes else said
     if len(said) < 2 or len(names) != len(said):
@@ -42,23 +38,6 @@ def zeroshot(
                n=len(said), m=len(names))
         )  # fmt: skip
     _classify(model, pretrained.tokenizer, data, template, said, names, text_column, label_column, norm, out)
-
-
-def _probes(model: Any, tokenizer: Any, count: int, seed: int) -> None:
-    """Agreement, questions and entailment in Mundito."""
-    from minilm.mundito import tasks
-    from minilm.transfer.comparisons import world_of
-    from minilm.transfer.zero_shot import claims_auc, probe_accuracy
-
-    world = world_of(tokenizer, seed)
-    agreement = probe_accuracy(model, tasks.agreement(world, count, 0))
-    typer.echo(tr("agreement of verb and subject over another noun: {x:.3f} (chance .5)", x=agreement))
-    probes = tasks.colour_questions(world, count, 0)
-    chance = 1 / len(probes[0].groups)
-    typer.echo(tr("questions for a colour: {x:.3f} (chance {chance:.3f})", x=probe_accuracy(model, probes),
-                  chance=chance))  # fmt: skip
-    typer.echo(tr("entailment, true claims against false ones: AUC {x:.3f} (chance .5)",
-                  x=claims_auc(model, tasks.claims(world, count, 0))))  # fmt: skip
 
 
 def _classify(

@@ -14,9 +14,9 @@ from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.mundito import Mundito, MunditoConfig
 from minilm.mundito import tasks as mundito
-from minilm.text.tokenizer import Tokenizer
 from minilm.transfer.examples import Example, Task
 from minilm.transfer.experiment import Arm, Data
+from minilm.transfer.pretrained import Pretrained
 
 COMPARISONS = ("pretraining", "auxiliary", "layers", "features", "frozen")
 FEATURE_RATES = (3e-3, 1e-2, 3e-2)  # a linear layer alone bears, and needs, higher ones
@@ -94,12 +94,15 @@ def mundito_data(world: Mundito, name: str, dev: int = 300, test: int = 1000) ->
     )
 
 
-def world_of(tokenizer: Tokenizer, seed: int = 0) -> Mundito:
-    """The Mundito whose vocabulary a model was pretrained with; ConfigError where it was none."""
-    for language in ("es", "en"):
-        world = Mundito(MunditoConfig(language=language, seed=seed))
-        if world.tokenizer().fingerprint == tokenizer.fingerprint:
-            return world
+def world_of(pretrained: Pretrained) -> Mundito:
+    """The Mundito that a model was pretrained on: as its run says, else the first one with its vocabulary. ConfigError
+    where it was none."""
+    world = pretrained.data.get("world")
+    configs = [MunditoConfig(language=language) for language in ("es", "en")]
+    for config in [MunditoConfig(**world)] if isinstance(world, dict) else configs:
+        found = Mundito(config)
+        if found.tokenizer().fingerprint == pretrained.tokenizer.fingerprint:
+            return found
     raise ConfigError(
         tr(
             "this model was not pretrained on mundito, whose tasks these are; for texts of your own use "

@@ -29,12 +29,14 @@ _OF_PRETRAINING = ("dense.", "norm.", "bias", "next_sentence.")  # BERT's heads,
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained model's kind ("gpt" or "bert"), shape, the weights of its body by name, and tokenizer."""
+    """A pretrained model's kind ("gpt" or "bert"), shape, the weights of its body by name, and tokenizer; and what its
+    run says of the data that it learned from."""
 
     kind: str
     config: Any
     weights: dict[str, np.ndarray]
     tokenizer: Tokenizer
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, kind: str, config: Any, state: Mapping[str, np.ndarray], tokenizer: Tokenizer) -> "Pretrained":
@@ -75,7 +77,8 @@ class Pretrained:
             raise CheckpointError(
                 tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
             )
-        return cls.of(kind, CONFIGS[kind].from_dict(settings), run.load(checkpoint).weights, tokenizer)
+        found = cls.of(kind, CONFIGS[kind].from_dict(settings), run.load(checkpoint).weights, tokenizer)
+        return dataclasses.replace(found, data=run.config.get("data") or {})
 
     @property
     def fingerprint(self) -> str:

@@ -16,8 +16,6 @@ from minilm.autograd import no_grad, value
 from minilm.backend import to_numpy
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
-from minilm.mundito.tasks import Probe
-from minilm.transfer.metrics import auc
 
 NORMS = ("sum", "token", "prior")
 
@@ -99,33 +97,3 @@ def classify(
     start = len(encode(""))
     continuations = [encode(f" {answer}")[start:] for answer in answers]
     return choose(model, prompts, [continuations] * len(prompts), norm, encode(template.replace("{text}", "")))
-
-
-# ------------------------------------------------------------------------------------------------ probes of Mundito
-
-
-def probe_accuracy(model: Any, probes: Sequence[Probe], batch_size: int = 64) -> float:
-    """The part of the probes whose right group of next tokens gets the most probability in all."""
-    right = 0
-    with no_grad(), model.evaluating():
-        for length in sorted({len(probe.prompt) for probe in probes}):
-            same = [probe for probe in probes if len(probe.prompt) == length]
-            for i in range(0, len(same), batch_size):
-                part = same[i : i + batch_size]
-                p = _next(model, [probe.prompt for probe in part])
-                for row, probe in zip(p, part, strict=True):
-                    right += int(np.argmax([row[list(g)].sum() for g in probe.groups]) == probe.answer)
-    return right / len(probes)
-
-
-def _next(model: Any, prompts: Sequence[Sequence[int]]) -> np.ndarray:
-    """The distribution of the next token after prompts of one length, (n, V)."""
-    logits = to_numpy(value(model(np.array(prompts))))[:, -1].astype(np.float64)
-    p = np.exp(logits - logits.max(-1, keepdims=True))
-    return p / p.sum(-1, keepdims=True)
-
-
-def claims_auc(model: Any, claims: Sequence[tuple[tuple[int, ...], int, int]]) -> float:
-    """How well log p(colour | what was said) tells true claims from false ones (see `mundito.tasks.claims`)."""
-    prompts, colours, true = zip(*claims, strict=True)
-    return auc(true, log_probabilities(model, prompts, [(c,) for c in colours]))

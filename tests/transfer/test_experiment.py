@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import small, words_tokenizer
+from small_models import small
 from test_finetuning import CLASSIFY, learnable
 
 from minilm.errors import ConfigError, DataError
@@ -162,7 +162,7 @@ class TestWhatCannotBe:
         with pytest.raises(ConfigError, match="task is 'x'"):
             mundito_data(Mundito(), "x")
         with pytest.raises(ConfigError, match="not pretrained on mundito"):
-            world_of(words_tokenizer())
+            world_of(small("gpt"))
 
 
 class TestComparisons:
@@ -183,7 +183,10 @@ class TestComparisons:
     @pytest.mark.parametrize("task", ["sentiment", "entailment", "questions", "tagging"])
     def test_mundito_s_tasks_have_parts_that_differ(self, task: str, language: str) -> None:
         world = Mundito(MunditoConfig(language=language))
-        assert world_of(world.tokenizer()).config == world.config
+        assert world_of(small("gpt", world.tokenizer())).config == world.config
+        other = Mundito(MunditoConfig(language=language, seed=4, tail=0.5))
+        told = dataclasses.replace(small("gpt", other.tokenizer()), data={"world": dataclasses.asdict(other.config)})
+        assert world_of(told).config == other.config
         data = mundito_data(world, task, dev=20, test=30)
         assert (len(data.dev), len(data.test), len(data.train(7, 0))) == (20, 30, 7)
         assert data.train(7, 0) == data.train(9, 0)[:7] != data.train(7, 1)
