@@ -25,6 +25,7 @@ def transfer(
     test: int = typer.Option(1000, min=1, help=tr("Examples to measure on.")),
     out: Path = typer.Option(None, help=tr("The folder of results; one that was stopped goes on from there.")),
 ) -> None:
+    from minilm.training.interrupt import Interrupted
     from minilm.transfer.comparisons import arms_of, mundito_data, world_of
     from minilm.transfer.experiment import Experiment, Plan
     from minilm.transfer.pretrained import Pretrained
@@ -36,7 +37,7 @@ def transfer(
         models[against.name] = Pretrained.open(against)
     blocks = min(model.config.layers for model in models.values())
     arms = tuple(arms_of(compare, blocks, tuple(models), auxiliary))
-    counts = tuple(int(n) for n in numbers("labels", labels))
+    counts = whole_numbers("labels", labels)
     plan = Plan(arms, counts, seeds, numbers("rates", rates), trials, steps)
     data = mundito_data(world_of(next(iter(models.values()))), task, test=test)
     folder = out or Path("runs") / f"transfer-{task}-{compare}"
@@ -44,10 +45,25 @@ def transfer(
     if experiment.cells:
         typer.echo(ntr("going on: {n} run is there already", "going on: {n} runs are there already",
                        len(experiment.cells)))  # fmt: skip
-    rows = experiment.run(_tell)
+    try:
+        rows = experiment.run(_tell)
+    except Interrupted:
+        raise Interrupted(
+            tr("stopped; the runs that ended are kept in {folder}: the same command goes on from there", folder=folder)
+        ) from None
     show(rows)
     _draw(folder, rows, task, compare)
     typer.echo(tr("every number: {path}", path=folder / "results.json"))
+
+
+def whole_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas; ConfigError for anything else."""
+    found = numbers(name, text)
+    if not found or any(n != int(n) for n in found):
+        raise ConfigError(
+            tr("--{name} is {got!r}; give whole numbers separated by commas, e.g. 16,64", name=name, got=text)
+        )
+    return tuple(int(n) for n in found)
 
 
 def _tell(cell: Any, done: int, most: int) -> None:

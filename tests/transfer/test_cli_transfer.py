@@ -147,3 +147,18 @@ def test_transfer_measures_compares_draws_and_goes_on(minilm: Any, tmp_path: Pat
     assert status == 0 and "two: pretrained" in said
     status, _, error = minilm("transfer", write_run(tmp_path / "x", small("gpt")), "--out", tmp_path / "y")
     assert status == 1 and "not pretrained on mundito" in error
+    status, _, error = minilm("transfer", gpt, "--labels", "4.5", "--out", tmp_path / "z")
+    assert status == 1 and "--labels is '4.5'" in error
+
+
+def test_transfer_that_is_stopped_says_what_is_kept(minilm: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    from minilm.training.interrupt import Interrupted
+    from minilm.transfer.experiment import Experiment
+
+    def stop(*_: Any) -> None:
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(Experiment, "run", stop)
+    gpt = write_run(tmp_path / "run", small("gpt", Mundito().tokenizer(), context=32))
+    status, _, error = minilm("transfer", gpt, "--out", tmp_path / "out")
+    assert status == Interrupted.exit_status and f"kept in {tmp_path / 'out'}" in error

@@ -131,6 +131,10 @@ class TestTaskBatches:
         assert forth == back
         assert forth != [self.make(9, 4, seed=4).at(step)["ids"].tolist() for step in range(20)]
 
+    def test_come_in_another_order_each_epoch(self) -> None:
+        batches = self.make(9, 9)
+        assert len({tuple(batches.at(step)["ids"][:, 1].tolist()) for step in range(5)}) == 5
+
     def test_keep_labels_with_their_texts(self) -> None:
         batch = self.make(9, 6).at(1)
         assert (batch["labels"] == (batch["ids"][:, 1] - 5) % 2).all()
