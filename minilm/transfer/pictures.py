@@ -42,7 +42,7 @@ def arms_bars(path: str | Path, rows: Sequence[Row], measure: str, title: str) -
     at = np.arange(len(rows))[::-1]
     axes.barh(at, [row.mean for row in rows], color=TRAIN, height=0.6)
     for y, row in zip(at, rows, strict=True):
-        axes.plot(row.scores, [y] * len(row.scores), "o", color=VALIDATION, markersize=4)
+        axes.plot(row.scores, [y] * len(row.scores), "o", color=VALIDATION, markersize=4, clip_on=False)
         axes.annotate(f"{row.mean:.3f}", (0, y), xytext=(4, 0), textcoords="offset points", va="center", color=INK,
                       fontsize=8)  # fmt: skip
     axes.set_yticks(at, [row.arm for row in rows])
