@@ -8,6 +8,7 @@
     ml.nn  ml.text                                            floor 2: layers; tokenizers, corpora, batches
     ml.models                                                 floor 3: the networks
     ml.training  ml.optim  ml.generate                        floor 4: the loop, the optimizers, sampling
+    ml.transfer                                               floor 5: a pretrained model on tasks with few labels
 
 A name is loaded when it is first used, so `import minilm` is quick and imports nothing.
 
@@ -45,6 +46,7 @@ _HOME = {
     "recompute": "minilm.autograd:recompute",
     "text": "minilm.text",
     "training": "minilm.training",
+    "transfer": "minilm.transfer",
 }
 
 

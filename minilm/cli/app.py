@@ -29,6 +29,10 @@ def commands() -> dict[str, tuple[str, str]]:
         "generate": ("minilm.cli.generate:generate", tr("Let a trained GPT continue a text.")),
         "fill": ("minilm.cli.fill:fill", tr("Let a trained BERT guess the words behind [MASK].")),
         "probe": ("minilm.cli.probe:probe", tr("What a GPT of Mundito knows without having been asked in training.")),
+        "finetune": ("minilm.cli.finetune:finetune", tr("Teach a pretrained model a task from labelled texts.")),
+        "predict": ("minilm.cli.predict:predict", tr("Let a fine-tuned model answer for a file or a text.")),
+        "transfer": ("minilm.cli.transfer:transfer", tr("Measure what pretraining brings on mundito's tasks.")),
+        "zeroshot": ("minilm.cli.zeroshot:zeroshot", tr("Ask a language model for a class it was never taught.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }
 

@@ -2,6 +2,12 @@
 
 from minilm.models.bert import Bert, BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
+from minilm.models.gpt_heads import (
+    GPTForMultipleChoice,
+    GPTForQuestionAnswering,
+    GPTForSequenceClassification,
+    GPTForTokenClassification,
+)
 from minilm.models.heads import (
     BertForMultipleChoice,
     BertForQuestionAnswering,
@@ -32,6 +38,10 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "GPTConfig",
+    "GPTForMultipleChoice",
+    "GPTForQuestionAnswering",
+    "GPTForSequenceClassification",
+    "GPTForTokenClassification",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",

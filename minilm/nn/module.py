@@ -75,9 +75,22 @@ class Module:
         """The parameters, each once."""
         return [parameter for _, parameter in self.named_parameters()]
 
+    def trainable_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(name, parameter) of those that are not frozen: what an optimizer is given."""
+        return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
+
     def num_parameters(self) -> int:
         """How many numbers are learned; a tied tensor counts once."""
         return sum(parameter.size for parameter in self.parameters())
+
+    def freeze(self, on: bool = True) -> Self:
+        """Let nothing here be learned: no gradient, and so no optimizer state and no decay; returns the module itself.
+
+        `on=False` lets it be learned again. Frozen parts still drop in training mode.
+        """
+        for parameter in self.parameters():
+            parameter.requires_grad, parameter.grad = not on, None
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -188,7 +201,7 @@ def _misfits(parameters: Mapping[str, Parameter], arrays: Mapping[str, np.ndarra
 
 def _twin(parameter: Parameter) -> Parameter:
     twin = Parameter(parameter.data)
-    twin.name = parameter.name
+    twin.name, twin.requires_grad = parameter.name, parameter.requires_grad
     return twin
 
 

@@ -118,7 +118,7 @@ def split(batch: Batch, count: int) -> list[Batch]:
 class DataParallel:
     """A model, its replicas for the other threads, and their gradients, in the layout of `flat`.
 
-    flat: the optimizer's parameters, which must be `model.named_parameters()`.
+    flat: the optimizer's parameters, which must be `model.trainable_parameters()`.
     """
 
     def __init__(self, model: Any, flat: FlatParameters, threads: Threads):

@@ -82,7 +82,7 @@ class Trainer:
         self.validation = None if validation is None else list(validation)
         self.run, self.callback, self.show = run, callback, show
         model.set_recompute(config.recompute)
-        self.optimizer = config.make_optimizer(model.named_parameters())
+        self.optimizer = config.make_optimizer(model.trainable_parameters())
         self.threads = config.threads or available_cores()
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}
