@@ -28,6 +28,8 @@ __version__ = "0.1.0"
 _HOME = {
     "Tensor": "minilm.autograd:Tensor",
     "backend": "minilm.backend",
+    "detect_anomaly": "minilm.autograd.anomaly:detect_anomaly",
+    "draw": "minilm.seeing:draw",
     "fast": "minilm.autograd:fast",
     "functional": "minilm.functional",
     "generate": "minilm.generation:generate",
@@ -38,6 +40,7 @@ _HOME = {
     "no_grad": "minilm.autograd:no_grad",
     "optim": "minilm.training.optim",
     "text": "minilm.text",
+    "trace": "minilm.seeing:trace",
     "training": "minilm.training",
 }
 
