@@ -3,8 +3,8 @@
 What counts as an anomaly, for the output of an operation and for each cotangent that a gradient rule makes:
 
 - a NaN, always: either made here, or already there in what the operation received (the sentence says which);
-- an infinity made here of finite numbers. One that was passed in, like the -∞ of a mask, is meant: its operation passes.
-  In a backward no cotangent is meant to be infinite, so there the received one is named too.
+- an infinity made here of finite numbers. One that was passed in, like the -∞ of a mask, is meant, and passes; but in
+  a backward no cotangent is meant to be infinite, so there a received one is named too.
 
 A fused operation is judged as one; with `ml.fast(False)` the operations of its twin are judged one by one.
 """
@@ -45,11 +45,12 @@ class Place(NamedTuple):
 
 
 class detect_anomaly(Observer):  # noqa: N801 -- reads as the function that it is: ml.detect_anomaly()
-    """A `with` block in which an operation or gradient rule, of any thread, that makes NaN or infinity raises AnomalyError.
+    """A `with` block in which whatever operation or gradient rule makes NaN or infinity raises AnomalyError.
 
     The error names the operation, its shapes, what was found and how often, and where the operation was called; for a
-    gradient rule, where in the forward. To find a mistake, not to train with: {COST}. NumPy's own warnings
-    of overflow and invalid values are silent within the block.
+    gradient rule, where in the forward. To find a mistake, not to train with: a training step of a small GPT takes
+    about 6 % longer with kernels and 20 % with their twins, a tiny one up to twice as long (some 10 µs an operation).
+    NumPy's own warnings of overflow and invalid values are silent within the block.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class detect_anomaly(Observer):  # noqa: N801 -- reads as the function that it i
         self._quiet.__enter__()
         return super().__enter__()
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *exc: Any) -> None:
         super().__exit__(*exc)
         self._quiet.__exit__(*exc)
 
@@ -220,7 +221,7 @@ def _stack() -> list[Place]:
 
 
 def _shown(places: list[Place]) -> str:
-    """The user's innermost line, and those of minilm between it and the operation; of minilm alone if there is no other."""
+    """The user's innermost line and minilm's own from there to the operation; minilm's alone where there is none."""
     own = [i for i, place in enumerate(places) if not place.file.startswith(PACKAGE)]
     chain = places[own[-1] :] if own else places
     if not chain:

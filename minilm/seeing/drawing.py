@@ -162,31 +162,37 @@ class _Figure:
 
     def __init__(self, found: Picture):
         self.found = found
-        sizes = [_size(box) for box in found.boxes]
-        self.sizes = sizes
-        self.layout: Layout = layered(sizes, found.edges, ACROSS, ALONG, PASSING)
+        self.sizes = [_size(box) for box in found.boxes]
+        self.layout: Layout = layered(self.sizes, found.edges, ACROSS, ALONG, PASSING)
 
     def render(self, kind: str) -> bytes:
         """The picture as SVG or PNG; the same bytes each time."""
         import matplotlib
+
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        buffer = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "minilm", "svg.fonttype": "path", "text.parse_math": False}):
+            figure = self.compose()
+            width, height = figure.get_size_inches()
+            dpi = min(150.0, (PIXELS / (width * height)) ** 0.5)
+            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+        return buffer.getvalue()
+
+    def compose(self) -> Any:
+        """The figure of matplotlib, one unit a point."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         width, height = (side + 2 * BORDER for side in (self.layout.width, self.layout.height))
-        with matplotlib.rc_context({"svg.hashsalt": "minilm", "svg.fonttype": "path", "text.parse_math": False}):
-            figure = Figure(figsize=(width / 72, height / 72), facecolor="white")
-            FigureCanvasAgg(figure)
-            axes = figure.add_axes((0, 0, 1, 1))
-            axes.set(xlim=(-BORDER, width - BORDER), ylim=(height - BORDER, -BORDER))
-            axes.axis("off")
-            self._draw_edges(axes)
-            for box, centre, size in zip(self.found.boxes, self.layout.centres, self.sizes, strict=True):
-                _draw_box(axes, box, centre, size)
-            buffer = io.BytesIO()
-            dpi = min(150.0, (PIXELS * 72 * 72 / (width * height)) ** 0.5)
-            metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
-        return buffer.getvalue()
+        figure = Figure(figsize=(width / 72, height / 72), facecolor="white")
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(-BORDER, width - BORDER), ylim=(height - BORDER, -BORDER))
+        axes.axis("off")
+        self._draw_edges(axes)
+        for box, centre, size in zip(self.found.boxes, self.layout.centres, self.sizes, strict=True):
+            _draw_box(axes, box, centre, size)
+        return figure
 
     def _draw_edges(self, axes: Any) -> None:
         from matplotlib.collections import PathCollection, PolyCollection

@@ -3,7 +3,7 @@
 The convention:
 
 - a product (n, k) @ (k, m) is 2 n k m: a multiplication and an addition for each of its terms;
-- an elementwise operation is 1 per entry of its output, however hard the function; a reduction 1 per entry of its input;
+- an elementwise operation is 1 per entry of its output, whatever the function; a reduction 1 per entry of its input;
 - what only moves, picks or repeats entries is 0;
 - a gradient rule is what its operation is, once for each gradient that is asked for, so that a product has twice its
   FLOPs in the backward; sums over broadcast axes, and of the cotangents that several uses of a value send, are not

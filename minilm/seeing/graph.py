@@ -160,7 +160,7 @@ def describe(a: Any) -> str:
     """A small array written out; of a larger one the least, the largest and the mean, or how many are True."""
     a = backend.to_numpy(a)
     if a.size <= SMALL:
-        digits = {"float_kind": lambda x: f"{x:.4g}"}
+        digits: Any = {"float_kind": lambda x: f"{x:.4g}"}
         return " ".join(np.array2string(a, separator=", ", formatter=digits, max_line_width=10**6).split())
     if a.dtype.kind == "b":
         return tr("True at {n} of {size}", n=int(a.sum()), size=a.size)

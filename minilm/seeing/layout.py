@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 Point = tuple[float, float]
 ORDER_SWEEPS, PLACE_SWEEPS = 12, 24
+SOURCE, THROUGH = (
+    0.05,
+    2.0,
+)  # how much sources and passing edges count, beside a box in the midst, when places are sought
 
 
 class Layout(NamedTuple):
@@ -30,6 +34,8 @@ class _Graph:
         self.up: list[list[int]] = [[] for _ in sizes]  # neighbours in the layer above
         self.down: list[list[int]] = [[] for _ in sizes]
         self.chains = [self._chain(a, b, passing) for a, b in edges]
+        self.weight = [SOURCE if not above else 1.0 for above in self.up[: len(sizes)]]
+        self.weight += [THROUGH] * (len(self.up) - len(sizes))
         self.rows: list[list[int]] = [[] for _ in range(max(self.layer, default=-1) + 1)]
         for v in range(len(self.widths)):
             self.rows[self.layer[v]].append(v)
@@ -136,27 +142,28 @@ def _place(graph: _Graph, across: float) -> list[float]:
         for row in graph.rows if sweep % 2 == 0 else reversed(graph.rows):
             wished = []
             for v in row:
-                near = [x[w] for way in ways for w in way[v]]
-                wished.append(sum(near) / len(near) if near else x[v])
+                near = [w for way in ways for w in way[v]]
+                weight = sum(graph.weight[w] for w in near)
+                wished.append(sum(graph.weight[w] * x[w] for w in near) / weight if near else x[v])
             _spread(graph, row, x, across, wished)
     left = min((x[v] - graph.widths[v] / 2 for v in range(len(x))), default=0.0)
     return [place - left for place in x]
 
 
 def _spread(graph: _Graph, row: list[int], x: list[float], across: float, wished: list[float]) -> None:
-    """The places nearest to those wished, in least squares, with the row in its order and nothing too near."""
+    """The places nearest to those wished, in weighted least squares, with the row in its order, nothing too near."""
     offsets, offset = [], 0.0
     for i, v in enumerate(row):
         offset += (graph.widths[row[i - 1]] + graph.widths[v]) / 2 + across if i else 0.0
         offsets.append(offset)
-    blocks: list[list[float]] = []  # sum and number of those that move together (pool adjacent violators)
-    for wish, offset in zip(wished, offsets, strict=True):
-        blocks.append([wish - offset, 1])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
-            total, n = blocks.pop()
-            blocks[-1][0] += total
-            blocks[-1][1] += n
-    places = [total / n for total, n in blocks for _ in range(int(n))]
+    blocks: list[tuple[float, float, int]] = []  # Σ weight · place, Σ weight, number: pool adjacent violators
+    for v, wish, offset in zip(row, wished, offsets, strict=True):
+        total, weight, n = graph.weight[v] * (wish - offset), graph.weight[v], 1
+        while blocks and blocks[-1][0] / blocks[-1][1] > total / weight:
+            before = blocks.pop()
+            total, weight, n = total + before[0], weight + before[1], n + before[2]
+        blocks.append((total, weight, n))
+    places = [total / weight for total, weight, n in blocks for _ in range(n)]
     for v, place, offset in zip(row, places, offsets, strict=True):
         x[v] = place + offset
 

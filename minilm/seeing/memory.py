@@ -86,7 +86,7 @@ class DeviceMemory(NoMemory):
 
 def _hook(allocated: Any) -> Any:
     """A block in which CuPy calls `allocated` after each allocation."""
-    base = importlib.import_module("cupy.cuda.memory_hook").MemoryHook
+    base: Any = importlib.import_module("cupy.cuda.memory_hook").MemoryHook
 
     class Hook(base):
         name = "minilm"

@@ -57,7 +57,9 @@ def caption(t: Any, seconds: float) -> str:
     ]
     if t.peak_bytes is not None:
         said.append(tr("peak memory {size} above the start", size=size(t.peak_bytes)))
-    return "; ".join(said)
+    if any(record.operation.endswith("cross_entropy") for record in t.records):
+        said.append(tr("a cross-entropy makes its gradients on its way forward: read its two rows together"))
+    return "\n".join(said)
 
 
 def rendered(found: Any, html: bool = False) -> str:
