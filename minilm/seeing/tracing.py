@@ -48,12 +48,13 @@ class Record:
 class trace(Observer):  # noqa: N801 -- reads as the function that it is: ml.trace()
     """A `with` block whose operations and gradient rules, of all threads, are timed and counted.
 
-    memory: whether to measure the peak as well. On NumPy tracemalloc does, on CuPy the memory pool, where each operation
-    also waits for the device, so that its time is its own. Cost: some 7 µs an operation, 3 % of a small GPT's training
-    step; with memory 20 to 30 %, and a step of tiny arrays takes four times as long: time with memory=False.
+    memory: whether to measure the peak as well, on NumPy with tracemalloc, on CuPy in its memory pool. (On CuPy each
+    operation also waits for the device, so that its time is its own.) Cost: some 7 µs an operation, 3 % of a small
+    GPT's training step; with memory 20 to 30 %, and steps of tiny arrays take four times as long.
 
     Afterwards `print(t)` shows a table and `t.records` holds every run in order. What runs within an operation or a
-    gradient rule belongs to it; a rule's time includes adding its cotangents to those of other uses.
+    gradient rule belongs to it; a rule's time includes adding its cotangents to those of other uses. Seen are the
+    operations of `ml.functional` and of Tensors, not what NumPy does with bare arrays.
     """
 
     def __init__(self, memory: bool = True):
