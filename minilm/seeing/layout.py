@@ -37,7 +37,7 @@ class _Graph:
         self.weight = [SOURCE if not above else 1.0 for above in self.up[: len(sizes)]]
         self.weight += [THROUGH] * (len(self.up) - len(sizes))
         self.rows: list[list[int]] = [[] for _ in range(max(self.layer, default=-1) + 1)]
-        for v in range(len(self.widths)):
+        for v in reversed(range(len(self.widths))):  # last arguments are numbered first
             self.rows[self.layer[v]].append(v)
 
     def _chain(self, a: int, b: int, passing: float) -> list[int]:

@@ -73,9 +73,20 @@ def test_the_operations_of_a_gpt_step_and_little_else(gpt) -> None:
     expected |= {"gelu": 2, "linear_cross_entropy": 1}
     for direction in ("forward", "backward"):
         assert {row.operation: row.calls for row in t.rows() if row.direction == direction} == expected
-    inside = sum(r.seconds for r in t.records)
-    assert 0.6 * t.seconds < inside <= t.seconds
     assert all(a.start + a.seconds <= b.start for a, b in zip(t.records, t.records[1:], strict=False))  # none overlap
+
+
+def test_the_times_add_up_to_the_block() -> None:
+    """The best of a few, since whoever else runs here takes its time out of the gaps too."""
+    model = ml.models.GPT(ml.models.GPTConfig(200, context=64, width=64, layers=2, heads=4), seed=0)
+    ids = np.random.default_rng(0).integers(0, 200, (8, 64))
+    parts = []
+    for _ in range(8):
+        with ml.trace(memory=False) as t:
+            model.loss(ids, ids).backward()
+        parts.append(sum(r.seconds for r in t.records) / t.seconds)
+    assert all(part <= 1 for part in parts)
+    assert max(parts) > 0.8
 
 
 def test_the_twins_stand_in_for_a_kernel_that_is_off_or_declines() -> None:
