@@ -211,7 +211,7 @@ def _sentence(what: str, shapes: str, origin: str, place: str) -> str:
 def _stack() -> list[Place]:
     """The lines that led here, outermost first, without the engine's own and Python's library."""
     places = []
-    frame: Any = sys._getframe(2)
+    frame: Any = sys._getframe()
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith((ENGINE, LIBRARY, "<frozen")):

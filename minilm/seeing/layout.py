@@ -122,9 +122,8 @@ def _crossings(graph: _Graph) -> int:
         rank = {v: i for i, v in enumerate(below)}
         ends: list[int] = []
         for v in row:
-            targets = sorted(rank[w] for w in graph.down[v])
-            total += sum(len(ends) - bisect_right(ends, t) for t in targets)
-            for t in targets:
+            for t in sorted(rank[w] for w in graph.down[v]):
+                total += len(ends) - bisect_right(ends, t)
                 insort(ends, t)
     return total
 

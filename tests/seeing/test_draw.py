@@ -233,11 +233,11 @@ def test_texts_lie_in_their_boxes_and_boxes_apart(block, fast: bool) -> None:
 
 
 def test_words_that_formulas_and_markup_know_are_only_words() -> None:
-    x = leaf(2, name="$x_1$ <b> & \\n \u03bb")
+    x = leaf(2, name="$x_{$ <b> & \\n \u03bb")
     drawn = draw(F.exp(x), engine="matplotlib")
     ElementTree.fromstring(drawn.svg)
     source = digraph(seen(F.exp(x))).source
-    assert "$x_1$ &lt;b&gt; &amp;" in source
+    assert "$x_{$ &lt;b&gt; &amp;" in source
 
 
 def test_large_graphs_are_laid_out(block) -> None:
@@ -300,3 +300,7 @@ def test_a_picture_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"must end in \.svg or \.png"):
         drawn.save(tmp_path / "a.pdf")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    (tmp_path / "b.svg").mkdir()
+    with pytest.raises(OSError):
+        drawn.save(tmp_path / "b.svg")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.svg"]

@@ -126,7 +126,8 @@ def targets(*shape: int, V: int = 7):
 
 B, T, S, H, K, D, V = 2, 5, 6, 3, 4, 12, 7
 CASES = {
-    "linear": [lambda: F.linear(leaf(B, T, D), leaf(D, 5), leaf(5)), lambda: F.linear(leaf(T, D), leaf(D, 5))],
+    "linear": [lambda: F.linear(leaf(B, T, D), leaf(D, 5), leaf(5)), lambda: F.linear(leaf(T, D), leaf(D, 5)),
+        lambda: F.linear(fixed(T, D), fixed(D, 5), leaf(5)), lambda: F.linear(leaf(T, D), fixed(D, 5), fixed(5))],
     "embedding": [lambda: F.embedding(targets(B, T), leaf(V, D))],
     "softmax": [lambda: F.softmax(leaf(B, T, D)), lambda: F.softmax(leaf(B, T), axis=0)],
     "log_softmax": [lambda: F.log_softmax(leaf(B, T, D)), lambda: F.log_softmax(leaf(B, T), axis=0)],

@@ -92,3 +92,10 @@ def test_a_chain_is_straight() -> None:
 
 def test_nothing_at_all() -> None:
     assert layered([], [], ACROSS, ALONG, PASSING) == Layout(0.0, 0.0, [], [])
+
+
+def test_the_best_order_is_kept_though_the_last_sweep_was_worse() -> None:
+    laid = _Graph([(10.0, 10.0)] * 7, [(0, 2), (0, 4), (0, 6), (1, 4), (1, 6), (2, 6), (3, 4), (3, 6), (4, 5)], PASSING)
+    assert _crossings(laid) == 4
+    _reorder(laid)
+    assert _crossings(laid) == 3

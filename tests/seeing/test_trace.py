@@ -137,6 +137,24 @@ def test_what_lies_within_an_operation_or_rule_belongs_to_it() -> None:
     assert t.rows()[0].operation == t.rows()[1].operation == "nap"
 
 
+def test_a_backward_within_a_rule_belongs_to_the_rule() -> None:
+    @ml.autograd.primitive
+    def square(x):
+        return x * x
+
+    @square.vjp("x")
+    def _(g, x):
+        again = ml.Tensor(x, requires_grad=True)
+        with ml.autograd.state.set_recording(True):
+            return ml.grad(again * again, again, g).data
+
+    x = leaf(3)
+    with ml.trace() as t:
+        square(x).backward(np.ones(3))
+    np.testing.assert_allclose(x.grad.numpy(), 2 * x.numpy())
+    assert [(r.operation, r.direction) for r in t.records] == [("square", "forward"), ("square", "backward")]
+
+
 def test_gradients_of_gradients() -> None:
     x = leaf(3)
     with ml.trace() as t:
