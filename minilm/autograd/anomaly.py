@@ -110,7 +110,7 @@ class detect_anomaly(Observer):  # noqa: N801 -- reads as the function that it i
         nan, infinite = ([a for a in received if _has(a, f)] for f in (xp.isnan, xp.isinf))
         if not has_nan and (nan or infinite):
             return
-        shapes = ", ".join(str(a.shape) for a in received)
+        shapes = ", ".join(str(a.shape) for a in [a for a in received if a.ndim] or received)
         raise AnomalyError(
             _sentence(
                 tr("{op}: the forward gave {what}", op=_label(operation), what=_found(y)),
