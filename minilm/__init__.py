@@ -5,6 +5,7 @@
     ml.Tensor  ml.grad  ml.no_grad  ml.gradcheck  ml.fast     floor 1: arrays that remember how they were made
     ml.backend  ml.functional                                 NumPy or CuPy; every operation with its gradient
     ml.nn  ml.text                                            floor 2: layers; tokenizers, corpora, batches
+    ml.draw  ml.trace  ml.detect_anomaly                      a graph's picture; what ran, how long; where NaN arises
     ml.models                                                 floor 3: the networks
     ml.training  ml.optim  ml.generate                        floor 4: the loop, the optimizers, sampling
 
