@@ -22,6 +22,10 @@ class GraphError(MinilmError, RuntimeError):
     """A computation graph used in a way that has no right answer, e.g. a second backward through a freed graph."""
 
 
+class AnomalyError(MinilmError, ArithmeticError):
+    """NaN or infinity where there should be none, found by `ml.detect_anomaly()`."""
+
+
 class ConfigError(MinilmError, ValueError):
     """A setting that cannot be, e.g. a number of heads that does not divide the width."""
 
