@@ -4,8 +4,10 @@ from types import FunctionType
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from operation_cases import seeds, shapes
 from pytorch_check import (
     CASES,
     ENGINE,
@@ -20,7 +22,7 @@ from pytorch_check import (
 )
 
 import minilm.functional as F
-from minilm.autograd import fast, gradcheck
+from minilm.autograd import Tensor, fast, grad, gradcheck
 
 NO_OPERATIONS = {
     "check_broadcast": "raises an error or does nothing",
@@ -68,6 +70,18 @@ def test_gradients_of_gradients(name: str, data: st.DataObject) -> None:
     equals_pytorch_twice(call)
     if call.smooth:
         gradcheck(call.ours, *call.inputs(np.float64), order=2, seed=call.seed)
+
+
+@examples(fast=12, thorough=200)
+@given(of=shapes, seed=seeds)
+def test_through_the_other_precision_and_back(of: tuple, seed: int) -> None:
+    """Value and cotangent are both rounded to float32 on their way."""
+    x, u = np.random.default_rng(seed).standard_normal((2, *of))
+    t, reference = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    y, expected = F.astype(F.astype(t, np.float32), np.float64), reference.float().double()
+    np.testing.assert_array_equal(y.numpy(), expected.numpy(force=True))
+    (wanted,) = torch.autograd.grad(expected, reference, torch.tensor(u))
+    np.testing.assert_array_equal(grad(y, t, u).numpy(), wanted.numpy())
 
 
 def test_an_error_is_relative_and_nan_is_one() -> None:
