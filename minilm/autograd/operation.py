@@ -248,6 +248,7 @@ def unbroadcast(g: Any, to: tuple[int, ...]) -> Any:
 
 
 def _warn_of_upcast(name: str, y: Any, args: Sequence[Any]) -> None:
-    if y.dtype == np.float64 and any([isinstance(a, Tensor) and a._data.dtype == np.float32 for a in args]):
+    narrow = y.dtype == np.float64 and any([isinstance(a, Tensor) and a._data.dtype == np.float32 for a in args])
+    if narrow and name != "astype":  # which was asked to
         message = tr("{op}: float32 and float64 were mixed, so the result is float64; cast one of them", op=name)
         warnings.warn(message, UpcastWarning, stacklevel=3)

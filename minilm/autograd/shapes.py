@@ -185,6 +185,7 @@ def _(g, x_shape, index):
 @primitive
 def scatter(x, index, shape):
     """The adjoint of indexing: zeros of the shape, with x added at the index."""
+    x = xp.asarray(x)  # the cotangent of a single entry may be a bare number
     y = xp.zeros(shape, dtype=x.dtype)
     if _is_basic(index):
         y[index] = x

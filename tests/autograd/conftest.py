@@ -1,7 +1,9 @@
 """How a fused kernel is held to its plain twin, to PyTorch and to the rules of the engine."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import torch
 
 from minilm.autograd import Tensor, attention, fast, fused, grad, losses, no_grad
+
+sys.path.insert(0, str(Path(__file__).parent))  # operation_cases and its like are imported by name
 
 
 class Watched(np.ndarray):

@@ -97,6 +97,14 @@ def test_what_is_not_checked() -> None:
     assert gradcheck(F.multiply, np.zeros((0, 3)), X[:1])  # nothing to check, nothing wrong
 
 
+def test_what_cancels_to_nothing_is_no_mistake() -> None:
+    """Attention to one key has a weight of 1 whatever the query: its slope is 0, its gradient what rounding leaves."""
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        q, k, v = (rng.standard_normal((2, 2, n, 3)) for n in (4, 1, 1))
+        assert gradcheck(F.attention, q, k, v, order=2, seed=seed, every_entry=True)
+
+
 def test_slope_is_of_fourth_order() -> None:
     assert abs(slope(np.sin) - 1) < 1e-12
     assert abs(slope(lambda t: t**4 + 3 * t) - 3) < 1e-12

@@ -305,6 +305,14 @@ def test_indexing(name: str) -> None:
     compare(lambda x: x[index], lambda x: x[theirs], [rng.standard_normal((3, 4, 5))], rng)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_entries_picked_one_by_one(dtype: type) -> None:
+    """The cotangent of each is a bare number."""
+    x = Tensor(np.array([2, 3, 5], dtype), requires_grad=True)
+    (x[0] * x[1] * x[1]).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([9, 12, 0], dtype))
+
+
 def test_indexing_by_a_tensor() -> None:
     rng = np.random.default_rng(0)
     x, ids = rng.standard_normal((5, 2)), np.array([4, 0, 4])

@@ -311,6 +311,7 @@ def test_dtypes() -> None:
         Tensor([1, 2], requires_grad=True)
     with pytest.warns(UpcastWarning, match="add: float32 and float64"):
         assert (Tensor([1.0]) + np.ones(1)).dtype == np.float64
+    assert Tensor([1.0]).astype(np.float64).dtype == np.float64  # which was asked for: no warning
 
 
 def test_arrays_and_tensors_mix() -> None:
