@@ -15,6 +15,8 @@ from minilm.autograd import Tensor, fast, grad
 from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 
+pytestmark = pytest.mark.every_device
+
 seeds = st.integers(0, 2**32 - 1)
 chunks = st.sampled_from([1, 2, 5, 7, 1 << 14])
 shapes = array_shapes(min_dims=1, max_dims=4, max_side=7)

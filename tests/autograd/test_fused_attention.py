@@ -13,6 +13,8 @@ from minilm.autograd import Tensor, fast, grad
 from minilm.autograd.gradcheck import gradcheck
 from minilm.errors import ConfigError, DTypeError, ShapeError
 
+pytestmark = pytest.mark.every_device
+
 seeds = st.integers(0, 2**32 - 1)
 small = st.integers(1, 3)
 lengths = st.integers(1, 11)

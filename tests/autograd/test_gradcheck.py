@@ -8,6 +8,8 @@ from minilm.autograd import GradientError, Tensor, gradcheck, primitive
 from minilm.autograd.gradcheck import slope
 from minilm.errors import DTypeError
 
+pytestmark = pytest.mark.every_device
+
 X = np.random.default_rng(0).standard_normal((2, 3))
 
 

@@ -15,6 +15,8 @@ from minilm import functional as F
 from minilm.autograd import Tensor, grad, gradcheck
 from minilm.errors import ConfigError, ShapeError
 
+pytestmark = pytest.mark.every_device
+
 seeds = st.integers(0, 2**32 - 1)
 shapes = array_shapes(max_dims=4, max_side=4)
 matrices = array_shapes(min_dims=2, max_dims=4, max_side=4)

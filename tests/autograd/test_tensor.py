@@ -26,6 +26,8 @@ from minilm.autograd import (
 from minilm.autograd.operation import fused
 from minilm.errors import DTypeError, GraphError, ShapeError
 
+pytestmark = pytest.mark.every_device
+
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:
     return Tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
