@@ -201,7 +201,7 @@ def scatter(x, index, shape):
 
 @scatter.vjp("x")
 def _(g, index):
-    return g[index]
+    return getitem(g, index)
 
 
 def take_along_axis(x, indices, axis):

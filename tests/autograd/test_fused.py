@@ -41,7 +41,9 @@ def test_softmax_of_large_and_of_hidden_scores():
     x = asarray(np.array([[1e4, 1e4 - 1, -1e4], [-math.inf, 0, 0]]))
     for on in (True, False):
         with fast(on):
-            np.testing.assert_allclose(to_numpy(F.softmax(x)), [[1 / (1 + math.exp(-1)), 1 / (1 + math.e), 0], [0, 0.5, 0.5]])
+            np.testing.assert_allclose(
+                to_numpy(F.softmax(x)), [[1 / (1 + math.exp(-1)), 1 / (1 + math.e), 0], [0, 0.5, 0.5]]
+            )
             assert F.log_softmax(x)[1, 0] == -math.inf
 
 

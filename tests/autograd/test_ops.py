@@ -193,7 +193,12 @@ def test_where(of: tuple, seed: int) -> None:
     rng = np.random.default_rng(seed)
     condition = rng.integers(0, 2, of[0]).astype(bool)
     a, b = (rng.standard_normal(s) for s in of)
-    compare(lambda a, b: F.where(asarray(condition), a, b), lambda a, b: torch.where(torch.tensor(condition), a, b), [a, b], rng)
+    compare(
+        lambda a, b: F.where(asarray(condition), a, b),
+        lambda a, b: torch.where(torch.tensor(condition), a, b),
+        [a, b],
+        rng,
+    )
 
 
 @pytest.mark.parametrize("name", ["equal", "greater", "greater_equal", "less", "less_equal"])
