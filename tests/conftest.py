@@ -9,6 +9,7 @@ GPU (devices/double.py), and on CuPy where it finds a device. In it, arrays that
 `@pytest.mark.numpy_only("reason")`. Any other test module runs on NumPy and need not know.
 """
 
+import importlib.util
 import os
 import sys
 from collections import Counter
@@ -44,6 +45,7 @@ HOW_TO_RUN = {
     "slow": "--thorough (make thorough)",
     "benchmark": "-m benchmark (make bench prints the same as a table)",
     "network": "-m network (make network)",
+    "cupy": "where CuPy is installed (the test extra brings it on Linux, x86-64)",
     "gpu": "on a machine where CuPy finds a device",
 }
 LEFT_OUT = pytest.StashKey[dict]()
@@ -99,6 +101,8 @@ def wanted(marker: str, config) -> bool:
         from minilm.doctor import cupy
 
         return cupy()["device"] is not None
+    if marker == "cupy":
+        return importlib.util.find_spec("cupy") is not None
     return marker in config.getoption("-m") or (marker == "slow" and config.getoption("--thorough"))
 
 

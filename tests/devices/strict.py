@@ -100,8 +100,8 @@ def ones_like(a, dtype=None):
     return on_device(np.ones_like(device_raw(a), dtype))
 
 
-def empty_like(a, dtype=None):
-    return empty(a.shape, a.dtype if dtype is None else dtype)
+def empty_like(prototype, dtype=None):
+    return empty(prototype.shape, prototype.dtype if dtype is None else dtype)
 
 
 def full_like(a, fill_value, dtype=None):
