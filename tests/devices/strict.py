@@ -241,11 +241,29 @@ def matmul(*args):
 # ------------------------------------------------------------------------------------------------------ random numbers
 
 
+class BitGenerator:
+    """Where a generator stands, as memory of the device: all that it will draw follows from it."""
+
+    def __init__(self, seed: int | None = None):
+        first = np.random.SeedSequence().generate_state(1, np.uint64)[0] if seed is None else seed
+        self._state = on_device(np.array([first, 0], np.uint64))
+
+    def next(self) -> np.random.Generator:
+        """What makes the next draw."""
+        made = np.random.default_rng(self._state._a.tolist())
+        self._state._a[1] += 1
+        return made
+
+
 class Generator:
     """What CuPy's Generator offers of NumPy's; every draw is an array on the device."""
 
-    def __init__(self, bit_generator: Any):
-        self._rng = np.random.default_rng(bit_generator)
+    def __init__(self, bit_generator: BitGenerator):
+        self.bit_generator = bit_generator
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        return self.bit_generator.next()
 
     def random(self, size=None, dtype=np.float64, out=None):
         return on_device(self._rng.random(size, dtype))
@@ -264,7 +282,7 @@ class Generator:
 
 
 def default_rng(seed=None):
-    return Generator(seed)
+    return Generator(BitGenerator(seed))
 
 
 def erf(x: Any) -> ndarray:

@@ -169,6 +169,18 @@ def _parameters(function):
     ]
 
 
+def test_a_generator_goes_on_from_the_state_that_it_is_given(xp):
+    rng = backend.generator(3)
+    state, first = rng.bit_generator._state.copy(), rng.standard_normal(5).get()
+    second = rng.standard_normal(5).get()
+    assert (first != second).all() and (first == backend.generator(3).standard_normal(5).get()).all()
+    rng.bit_generator._state[...] = state
+    assert (rng.standard_normal(5).get() == first).all()
+    draws = rng.integers(0, 7, size=1000), rng.random(1000), rng.uniform(2, 3, 1000), rng.standard_exponential(9)
+    assert all(isinstance(draw, xp.ndarray) for draw in draws)
+    assert sorted(set(draws[0].tolist())) == list(range(7)) and 0 <= draws[1].min() < draws[1].max() < 1
+
+
 @pytest.mark.cupy
 def test_has_nothing_that_cupy_has_not():
     import cupy

@@ -230,6 +230,26 @@ def test_a_token_costs_its_ids_up_and_its_logits_down(name):
     assert moved(transfers) == wanted, "\n".join(map(str, transfers))
 
 
+@pytest.mark.gpu
+def test_cupy_itself_trains_and_writes_the_same(tmp_path):
+    with twins():
+        wanted = trainer(clip=0.05)
+        wanted.train()
+        text = generate(wanted.model, TEXT[:4], 6, temperature=0)
+    backend.use("cupy")
+    try:
+        run = Run.create(tmp_path / "r", {})
+        found = trainer(run, clip=0.05)
+        found.train()
+        for name, array in wanted.model.state_dict().items():
+            np.testing.assert_allclose(found.model.state_dict()[name], array, rtol=1e-8, atol=1e-9, err_msg=name)
+        assert found.record["loss"] == pytest.approx(wanted.record["loss"], rel=1e-9)
+        np.testing.assert_array_equal(generate(found.model, TEXT[:4], 6, temperature=0), text)
+        assert trainer(run, clip=0.05).resume().step == 6
+    finally:
+        backend.use("numpy")
+
+
 def test_dropout_by_a_numpy_generator_is_the_same_on_every_device():
     ids, targets = TEXT[:8][None], TEXT[1:9][None]
     with twins():
