@@ -10,6 +10,7 @@ A fused operation is judged as one; with `ml.fast(False)` the operations of its 
 """
 
 import linecache
+import math
 import sys
 import sysconfig
 import threading
@@ -22,7 +23,7 @@ import numpy as np
 
 from minilm.autograd.operation import Fused
 from minilm.autograd.state import Observer
-from minilm.autograd.tensor import Tensor, value
+from minilm.autograd.tensor import Tensor, shape, value
 from minilm.backend import xp
 from minilm.errors import AnomalyError
 from minilm.i18n import ntr, tr
@@ -142,7 +143,7 @@ class detect_anomaly(Observer):  # noqa: N801 -- reads as the function that it i
 def all_finite(y: Any) -> bool:
     """Whether a float array has neither NaN nor infinity; anything else passes."""
     if getattr(getattr(y, "dtype", None), "kind", None) != "f":
-        return not (isinstance(y, float) and not np.isfinite(y))
+        return not (isinstance(y, float) and not math.isfinite(y))
     if not y.size:
         return True
     return bool(xp.isfinite(y.sum())) or bool(xp.isfinite(y).all())  # a finite sum has finite summands, and is quicker
@@ -192,7 +193,7 @@ def _found(y: Any) -> str:
     nan, infinite = int(xp.isnan(y).sum()), int(xp.isinf(y).sum())
     parts = [tr("{n} NaN", n=nan)] if nan else []
     parts += [ntr("{n} infinity", "{n} infinities", infinite)] if infinite else []
-    return tr("{what} in an array of shape {shape}", what=tr(" and ").join(parts), shape=np.shape(y))
+    return tr("{what} in an array of shape {shape}", what=tr(" and ").join(parts), shape=shape(y))
 
 
 def _origin(nan: list, infinite: list) -> str:

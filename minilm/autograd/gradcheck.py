@@ -62,7 +62,7 @@ def gradcheck(
             it = iter(floats)
             y = f(*[next(it) if isinstance(x, Tensor) else x for x in xs])
             gradients = grad(y, floats, u, create_graph=True)
-            return sum(((g * v).sum() for g, v in zip(gradients, directions, strict=True)), start=Tensor(np.zeros(())))
+            return sum(((g * v).sum() for g, v in zip(gradients, directions, strict=True)), start=Tensor(xp.zeros(())))
 
         second = tr("gradient of the gradient")
         _check_first_order(directional_derivative, [cotangent, *values], rng, every_entry, tolerance, second, noise)

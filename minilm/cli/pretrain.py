@@ -45,10 +45,13 @@ def gpt(
     warmup: int = typer.Option(None, help=tr("Steps in which the rate rises to it.")),
     decay: float = typer.Option(None, help=tr("Weight decay, on matrices only.")),
     evaluate_every: int = typer.Option(None, help=tr("Steps between two evaluations (and checkpoints).")),
+    backend: str = typer.Option("numpy", help=tr("What computes: numpy, or cupy on an NVIDIA GPU.")),
     ngrams: bool = typer.Option(True, help=tr("Set the n-gram models beside the result.")),
 ) -> None:
+    from minilm.backend import use
     from minilm.pretraining import Pretraining, free_folder
 
+    use(backend)
     changes = {k: v for k, v in locals().copy().items() if k in _RECIPE_OPTIONS and v is not None}
     if resume is not None:
         if changes or out is not None:

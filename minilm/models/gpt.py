@@ -16,7 +16,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, no_grad, value
-from minilm.backend import asarray, to_numpy, xp
+from minilm.backend import anywhere, asarray, extremes, to_numpy
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 from minilm.nn.attention import KVCache, check_heads
@@ -133,11 +133,12 @@ class GPT(Module):
         past = cache.length if cache else 0
         ids = self._checked_ids(ids, past)
         B, T = ids.shape
-        positions = xp.arange(past, past + T)  # (T,)
-        if attention_mask is not None:
+        if attention_mask is None:
+            places = F.getitem(self.position_embedding.weight, slice(past, past + T))  # (T, D)
+        else:
             real = _checked_mask(attention_mask, (B, past + T))
-            positions = xp.maximum(xp.cumsum(real, axis=1) - 1, 0)[:, past:]  # (B, T)
-        return self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
+            places = self.position_embedding((real.cumsum(axis=1) - 1).clip(0)[:, past:])  # (B, T, D)
+        return self.dropout(self.token_embedding(ids) + places)
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
@@ -145,7 +146,7 @@ class GPT(Module):
         mask = None
         if attention_mask is not None:
             real = _checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
-            mask = real[:, None, None, :]  # (B, 1, 1, S)
+            mask = asarray(real)[:, None, None, :]  # (B, 1, 1, S)
         for i, block in enumerate(self.blocks):
             x = block(x, mask, cache.layer(i) if cache else None)  # (B, T, D)
         if cache:
@@ -165,7 +166,7 @@ class GPT(Module):
         held as a whole.
         """
         hidden = self.hidden(ids, attention_mask)  # (B, T, D)
-        targets = asarray(value(targets))
+        targets = anywhere(value(targets))
         return F.linear_cross_entropy(hidden, self._head(), targets, ignore_index=ignore_index, reduction=reduction)
 
     def new_cache(self, batch: int = 1) -> KVCache:
@@ -179,8 +180,8 @@ class GPT(Module):
         return F.transpose(self.head.weight) if self.head else self.token_embedding.weight
 
     def _checked_ids(self, ids: Any, past: int) -> Any:
-        """ids as an integer array (B, T) that fits the context and the vocabulary, else an error."""
-        ids = asarray(value(ids))
+        """ids, where they lie, as an integer array (B, T) that fits the context and the vocabulary, else an error."""
+        ids = anywhere(value(ids))
         if ids.ndim != 2 or not ids.size:
             raise ShapeError(
                 tr(
@@ -199,7 +200,7 @@ class GPT(Module):
                     limit=self.config.context,
                 )
             )
-        low, high = int(ids.min()), int(ids.max())
+        low, high = extremes(ids)
         if low < 0 or high >= self.config.vocab_size:
             raise DataError(
                 tr(
@@ -218,19 +219,19 @@ def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
 
     For ids (T,) they are (H, T, T). Rows sum to 1; nothing is dropped.
     """
-    found = []
+    found, ids = [], to_numpy(value(ids))
     with model.evaluating():
         x = model.embed(np.atleast_2d(ids))  # (B, T, D)
         for block in model.blocks:
             weights = block.attention.weights(block.norm1(x) if block.norm_first else x)
             found.append(to_numpy(value(weights)))
             x = block(x)
-    return found if np.ndim(ids) == 2 else [weights[0] for weights in found]
+    return found if ids.ndim == 2 else [weights[0] for weights in found]
 
 
 def _checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
-    """The attention mask as booleans (B, S), else an error."""
-    mask = asarray(value(mask))
+    """The attention mask, where it lies, as booleans (B, S), else an error."""
+    mask = anywhere(value(mask))
     if mask.shape != wanted:
         raise ShapeError(
             tr(
