@@ -1,7 +1,7 @@
-"""Plant mistakes in the engine and the layers, and see the tests catch them: `make mutants`; `--help` lists the choices.
+"""Plant mistakes in the engine and the layers, and see the tests catch them: `make mutants`; `--help` lists choices.
 
 The score is the share of planted mistakes that some test catches, without those argued to be no mistakes at all
-(equivalents.py). Exit status 0: the score is at least 98 %, and nothing went wrong.
+(equivalents.toml). Exit status 0: the score is at least 98 %, and nothing went wrong.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from by_hand import BY_HAND, planted_by_hand
+from by_hand import planted_by_hand
 from findings import Findings, Memory, as_json, change, plain, show
 from planting import ROOT, Mutant, by_machine, files
 from rich.console import Console
@@ -27,7 +27,8 @@ INTERRUPTED = 130
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python tests/mutants", description="Plant mistakes in minilm's gradients and layers, and see the tests catch them."
+        "python tests/mutants",
+        description="Plant mistakes in engine and layers, and see the tests catch them.",
     )
     parser.add_argument(
         "files", nargs="*", metavar="file", help="plant only where the path holds one of these words (ops.py, nn/, …)"
@@ -36,10 +37,11 @@ def arguments() -> argparse.Namespace:
         "--count", type=int, default=360, metavar="N",
         help="mistakes to plant, drawn by the seed: the hand-written ones (half of N at most), the rest by cosmic-ray",
     )  # fmt: skip
+    parser.add_argument("--by-hand", action="store_true", help="plant every hand-written one, and no others")
     parser.add_argument("--all", action="store_true", help="plant every one there is (hours)")
     parser.add_argument("--seed", type=int, default=0, help="which ones are drawn")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many are tried at once")
-    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run of the same sources ended")
+    parser.add_argument("--resume", action="store_true", help="go on where a run of the same sources ended")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome there too")
     parser.add_argument("--again", type=Path, metavar="FILE", help="plant those again that survived in this JSON file")
     chosen = parser.parse_args()
@@ -54,11 +56,13 @@ def arguments() -> argparse.Namespace:
 
 def chosen_mutants(chosen: argparse.Namespace, sources: dict[str, str]) -> list[Mutant]:
     """The mutants of this run, in an order that mixes the files."""
-    by_hand = [m for m in planted_by_hand(sources, BY_HAND) if m.file in sources]
+    by_hand = list(planted_by_hand(sources))
     rng = random.Random(chosen.seed)
     if chosen.again is not None:
         again = {m["key"] for m in json.loads(chosen.again.read_text())["mutants"] if m["kind"] == "survived"}
         return [m for m in chain(by_hand, by_machine(sources, chosen.seed)) if m.key in again]
+    if chosen.by_hand:
+        return by_hand
     if chosen.all:
         return [*by_hand, *by_machine(sources, chosen.seed)]
     if len(by_hand) > chosen.count // 2:
@@ -104,9 +108,10 @@ def main() -> int:
     rest = [m for m in mutants if m.key not in memory.outcomes]
     interrupted = False
     try:
-        with progress(console, len(mutants)) as advance, contextlib.closing(
-            judge(rest, known, sources, chosen.jobs)
-        ) as outcomes:
+        with (
+            progress(console, len(mutants)) as advance,
+            contextlib.closing(judge(rest, known, sources, chosen.jobs)) as outcomes,
+        ):
             for mutant, outcome in outcomes:
                 memory.keep(mutant, outcome)
                 findings.outcomes.append((mutant, outcome))

@@ -1,23 +1,24 @@
-"""Mistakes that people make and tools do not, each once somewhere in the engine or the layers."""
+"""Mistakes that people make and tools do not: by_hand.toml, each with the misconception behind it."""
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from planting import Mutant, make
 from trials import CannotTest
 
-Slip = tuple[str, str, str, str]  # file, its text as it is (there just once), as it is mistaken, the misconception
-
-BY_HAND: list[Slip] = []
+BY_HAND: dict[str, list[dict[str, str]]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
-def planted_by_hand(sources: dict[str, str], slips: list[Slip]) -> Iterator[Mutant]:
-    """The mutants; CannotTest where a text is not, or not only once, in its file."""
-    for file, old, new, why in slips:
-        if file in sources:
-            count = sources[file].count(old)
-            if count != 1:
+def planted_by_hand(sources: dict[str, str], slips: Any = BY_HAND) -> Iterator[Mutant]:
+    """The mutants of some files; CannotTest where a text is not, or not only once, in its file."""
+    for file, source in sources.items():
+        for slip in slips.get(file, ()):
+            old, new, why = slip["old"], slip["new"], slip["why"]
+            if (count := source.count(old)) != 1:
                 raise CannotTest(
-                    f"by_hand.py: “{why}” no longer applies: its text is {count} times in {file}, wanted once; "
+                    f"by_hand.toml: “{why}” no longer applies: its text is {count} times in {file}, wanted once; "
                     f"update it: {old!r}"
                 )
-            yield make(file, sources[file], sources[file].replace(old, new), why)
+            yield make(file, source, source.replace(old, new), why)

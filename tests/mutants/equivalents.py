@@ -1,9 +1,7 @@
-"""Planted mistakes that are none: no input shows a difference, or only in speed or memory. Each with its reason.
+"""Planted mistakes that are none: no input shows a difference, or only in speed or memory: equivalents.toml."""
 
-An entry speaks of every place in the file whose line reads as `before` and was mutated to `after`. One that a test
-kills after all, or that is planted no more, is an error: remove or update it.
-"""
-
+import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -16,4 +14,14 @@ class Equivalent(NamedTuple):
     reason: str
 
 
-EQUIVALENT: list[Equivalent] = []
+def read(text: str) -> list[Equivalent]:
+    """The entries; one reason may stand for several mutations of a line."""
+    return [
+        Equivalent(file, entry["before"], after, entry["reason"])
+        for file, entries in tomllib.loads(text).items()
+        for entry in entries
+        for after in ([entry["after"]] if isinstance(entry["after"], str) else entry["after"])
+    ]
+
+
+EQUIVALENT = read(Path(__file__).with_suffix(".toml").read_text("utf-8"))

@@ -47,14 +47,14 @@ class Findings:
         """What makes the score mean nothing: failed trials, and entries of the table of equivalents that are wrong."""
         found = [f"{m}: {o.detail} ({m.why})" for m, o in self.of("error")]
         found += [
-            f"{m}: called equivalent, but {o.test} kills it ({o.detail}); remove it from equivalents.py: {m.after!r}"
+            f"{m}: called equivalent, but {o.test} kills it ({o.detail}); remove it from equivalents.toml: {m.after!r}"
             for m, o in self.of("killed")
             if reason(m) is not None
         ]
         if self.complete:
             used = {id(reason(m)) for m, _ in self.outcomes}
             found += [
-                f"equivalents.py: nothing is planted as {e.after!r} for {e.before!r} in {e.file} any more: update it"
+                f"equivalents.toml: nothing is planted as {e.after!r} for {e.before!r} in {e.file} any more: update it"
                 for e in EQUIVALENT
                 if id(e) not in used
             ]
@@ -116,8 +116,8 @@ def _details(findings: Findings) -> list[str]:
     planted, killed, late, survived, same, score = findings.row()
     verdict = "passes" if findings.passes() else "does NOT pass"
     lines.append(
-        f"score {score:.2%} of {planted - same} planted mistakes ({killed} killed, {late} timed out, {survived} survived; "
-        f"{same} more are equivalent): {verdict}; wanted {WANTED:.0%}"
+        f"score {score:.2%} of {planted - same} planted mistakes ({killed} killed, {late} timed out, {survived} "
+        f"survived; {same} more are equivalent): {verdict}; wanted {WANTED:.0%}"
     )
     return lines
 
@@ -150,7 +150,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-# --------------------------------------------------------------------------------------------- between one run and the next
+# ----------------------------------------------------------------------------------------- between one run and the next
 
 
 class Memory:

@@ -71,7 +71,7 @@ BITS = ("BitOr", "BitAnd", "BitXor")
 SHIFTS = ("LShift", "RShift")
 ORDER = ("Eq", "NotEq", "Lt", "LtE", "Gt", "GtE")
 IDENTITY = ("Is", "IsNot")
-# Left out: arithmetic for bits and == for `is`, which nobody mistakes; +x, -x's twin under "delete"; those with arguments.
+# Left out: arithmetic for bits and == for `is`, which nobody mistakes; +x, where -x is deleted; those with arguments.
 OTHERS = (
     "ReplaceUnaryOperator_Delete_USub", "ReplaceUnaryOperator_Delete_Invert", "ReplaceUnaryOperator_Delete_Not",
     "AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd",
@@ -177,7 +177,7 @@ def by_machine(sources: dict[str, str], seed: int, count: int | None = None) -> 
 def _whole(quotas: list[float]) -> list[int]:
     """Whole numbers with the same sum, each within 1 of its quota."""
     ends = [round(sum(quotas[: i + 1])) for i in range(len(quotas))]
-    return [b - a for a, b in zip([0, *ends], ends)]
+    return [b - a for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def _first(count: int, mutants: Iterable[Mutant | None]) -> Iterator[Mutant]:

@@ -34,7 +34,7 @@ from planting import FOLDERS, ROOT, Mutant
 TESTS = ("tests/autograd", "tests/nn", "tests/models", "tests/devices")  # the folders whose tests must catch mistakes
 FOREIGN = ("subprocess", "multiprocessing", "getsource")  # a test that names one sees the files, not the mutant
 PYTEST = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
-PATIENCE, FACTOR, LOADING = 6.0, 10.0, 40.0  # seconds: a test may take 6 and ten times its own; import and collection 40
+PATIENCE, FACTOR, LOADING = 6.0, 10.0, 40.0  # seconds: a test may take 6 + 10 times its own; import 40
 MEMORY = 6 << 30  # bytes that a child may take on top of what it has when forked
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL}
 
@@ -97,7 +97,9 @@ class Substitute(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
         self.mutant, self.path, self.asked = mutant, str(ROOT / mutant.file), False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        return importlib.util.spec_from_file_location(name, self.path, loader=self) if self.mutant.module == name else None
+        if name != self.mutant.module:
+            return None
+        return importlib.util.spec_from_file_location(name, self.path, loader=self)
 
     def get_filename(self, name: str) -> str:
         return self.path
