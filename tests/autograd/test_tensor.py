@@ -529,3 +529,84 @@ def test_unbroadcast() -> None:
     np.testing.assert_array_equal(unbroadcast(g, (3, 1)), g.sum((0, 2))[:, None])
     np.testing.assert_array_equal(unbroadcast(g, ()), g.sum())
     assert unbroadcast(g, (2, 3, 4)) is g
+
+
+def test_repr_shows_four_digits_and_the_ends_of_long_ones() -> None:
+    assert repr(Tensor(np.array([1.23456, 2.0]))) == "Tensor([1.2346, 2.    ], float64)"
+    assert repr(Tensor(np.array([[1.0, 2.0], [3.0, 4.0]]))) == "Tensor([[1., 2.],\n        [3., 4.]], float64)"
+    assert "..." not in repr(Tensor(np.zeros(20)))
+    assert "..." in repr(Tensor(np.zeros(21)))
+
+
+def test_squeezed_and_swapped_operators() -> None:
+    a, b = np.array([[2.0, 3.0]]), np.array([[4.0], [5.0]])
+    np.testing.assert_array_equal((a @ Tensor(b)).numpy(), a @ b)
+    np.testing.assert_array_equal((2.0 ** Tensor(a)).numpy(), 2.0**a)
+    np.testing.assert_array_equal((7.0 - Tensor(a)).numpy(), 7.0 - a)
+    np.testing.assert_array_equal((7.0 / Tensor(a)).numpy(), 7.0 / a)
+    x = Tensor(np.arange(6.0).reshape(1, 6))
+    assert x.reshape(2, 3).shape == x.reshape((2, 3)).shape == (2, 3)
+    assert x.reshape(-1).shape == (6,)
+    assert x.transpose().shape == x.transpose(1, 0).shape == x.transpose((1, 0)).shape == (6, 1)
+
+
+def test_unbroadcast_sums_only_what_was_stretched() -> None:
+    g = np.random.default_rng(0).standard_normal((2, 1, 3, 4))
+    np.testing.assert_allclose(unbroadcast(g, (1, 3, 1)), g.sum((0, 3), keepdims=True)[0])
+    np.testing.assert_allclose(unbroadcast(g, (1, 1, 1, 1)), g.sum().reshape(1, 1, 1, 1))
+    np.testing.assert_allclose(unbroadcast(g, (4,)), g.sum((0, 1, 2)))
+    assert unbroadcast(g, (1, 3, 4)).shape == (1, 3, 4)
+
+
+def test_a_gradient_that_has_a_history_is_added_to_not_overwritten() -> None:
+    x = leaf(3)
+    (x * x * x).backward(np.ones(3), create_graph=True)
+    (x * 2).backward(np.ones(3))
+    np.testing.assert_allclose(x.grad.numpy(), 3 * x.numpy() ** 2 + 2)
+    (x * x).backward(np.ones(3), create_graph=True)
+    np.testing.assert_allclose(x.grad.numpy(), 3 * x.numpy() ** 2 + 2 + 2 * x.numpy())
+    np.testing.assert_allclose(grad(x.grad, x, np.ones(3)).numpy(), 6 * x.numpy() + 2)
+
+
+def test_gradients_share_memory_with_nobody() -> None:
+    u = np.array([1.0, 2.0])
+    a, b = leaf(2, seed=1), leaf(2, seed=2)
+    (a + b).backward(u)
+    for one, other in ((a.grad.data, b.grad.data), (a.grad.data, u), (b.grad.data, u)):
+        assert not np.shares_memory(one, other)
+    x, y = leaf(2, seed=3), leaf(2, 1, seed=4)
+    gx, gy = grad(x.reshape(2, 1) + y, [x, y], np.ones((2, 1)))
+    assert not np.shares_memory(gx.data, gy.data)
+
+
+def test_no_grad_and_fast_nest() -> None:
+    with no_grad():
+        with no_grad():
+            pass
+        assert not is_recording()
+    assert is_recording()
+    with fast(False):
+        with fast(True):
+            assert fast.on
+        assert not fast.on
+    assert fast.on
+
+
+def test_a_backward_within_no_grad_and_after_an_error_in_create_graph() -> None:
+    x = leaf(2)
+    y = F.exp(x)
+    with no_grad():
+        np.testing.assert_allclose(grad(y, x, np.ones(2), retain_graph=True).numpy(), np.exp(x.numpy()))
+
+    @primitive
+    def broken(x):
+        return x * 1
+
+    @broken.vjp("x")
+    def _(g):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        grad(broken(x), x, np.ones(2), create_graph=True)
+    first = grad(y, x, np.ones(2))
+    assert first.node is None  # an ordinary backward again, that records nothing

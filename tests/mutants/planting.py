@@ -103,9 +103,11 @@ def candidates(file: str, source: str) -> list[Candidate]:
     nodes, skipped, found = list(ast_nodes(get_ast(source))), left_out(source), []
     for name in operator_names():
         operator = OperatorProvider()[name]()
-        places = (place for node in nodes for place in operator.mutation_positions(node))
-        for i, (start, _) in enumerate(places):
-            if not any(a <= start < b for a, b in skipped):
+        places = ((node, start) for node in nodes for start, _ in operator.mutation_positions(node))
+        for i, (node, start) in enumerate(places):
+            marks_parameters = node.parent is not None and node.parent.type in ("parameters", "param", "lambdef")
+            star = marks_parameters and getattr(node, "value", "") in ("*", "**")  # no multiplication
+            if not star and not any(a <= start < b for a, b in skipped):
                 found.append(Candidate(file, name, i))
     return found
 
