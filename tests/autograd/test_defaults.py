@@ -178,3 +178,25 @@ def test_powers_at_zero() -> None:
             y = x**exponent
             np.testing.assert_array_equal(y.numpy(), [1, 1])
             np.testing.assert_array_equal(grad(y, x, np.array([3.0, 5.0])).numpy(), [0, 0])
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["", "exact", "sigmoid", "zero"])
+def test_gelu_knows_two_names(on: bool, name: str) -> None:
+    with fast(on), pytest.raises(ConfigError, match=f"not '{name}'"):
+        F.gelu(X, name)
+
+
+def test_einsum_wants_a_letter_for_each_axis() -> None:
+    for spec in ("i->i", "ijk->i"):
+        with pytest.raises(ShapeError, match="does not fit shape"):
+            F.einsum(spec, np.ones((2, 2)))
+    with pytest.raises(ShapeError, match="'jk' does not fit shape"):
+        F.einsum("ij,jk->ik", np.ones((2, 3)), np.ones((2, 3)))
+    with pytest.raises(ConfigError, match="no letter twice"):
+        F.einsum("ij->ii", np.ones((2, 2)))
+    with pytest.raises(ConfigError, match="for 1 operands"):
+        F.einsum("i,i->", np.ones(2))
+    with pytest.raises(ConfigError, match="for 2 operands"):
+        F.einsum("i->i", np.ones(2), np.ones(2))
+    np.testing.assert_array_equal(F.einsum(" i j -> j i ", X[0]), X[0].T)

@@ -106,7 +106,7 @@ def _cells(file: str, row: tuple) -> tuple[str, ...]:
 def _details(findings: Findings) -> list[str]:
     lines = []
     for mutant, outcome in findings.of("survived"):
-        lines += [f"\nSURVIVED {mutant} ({mutant.why}; {outcome.detail or f'{outcome.tests} tests'})", *change(mutant)]
+        lines += [f"\nSURVIVED {mutant} ({mutant.why}; {outcome.tests or 'no'} tests run this line)", *change(mutant)]
     for mutant, _ in findings.of("equivalent"):
         found = reason(mutant)
         lines += [f"\nequivalent {mutant}: {found.reason if found else ''}", *change(mutant)]

@@ -56,6 +56,7 @@ class Map:
         start, end, whole_file = statement_at(original, mutant)
         near = {t for n in range(start, end + 1) for t in lines.get(n, ())}
         within = {t for n in function_at(original, mutant.line) for t in lines.get(n, ())}
+        near = near if mutant.before else near | within  # what is only added has no line that was run
         chosen = near
         if whole_file or "" in near:  # run at import, or kept by a cache
             chosen = near | {t for tests in lines.values() for t in tests}
@@ -141,10 +142,10 @@ def _foreign(item: Any) -> bool:
 
 
 class Watch:
-    """pytest plugin of the clean run: seconds and outcome of each test, and its name beside the lines that it runs."""
+    """pytest plugin of the clean run: each test's seconds, and its name beside the lines that it runs."""
 
     def __init__(self, measured: coverage.Coverage):
-        self.measured, self.seconds, self.failed = measured, {}, []
+        self.measured, self.seconds = measured, {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
@@ -156,12 +157,6 @@ class Watch:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.seconds[report.nodeid] = round(self.seconds.get(report.nodeid, 0) + report.duration, 4)
-        if report.failed:
-            self.failed.append(report.nodeid)
-
-    def pytest_collectreport(self, report: Any) -> None:
-        if report.failed:
-            self.failed.append(report.nodeid)
 
 
 def clean_run(tests: list[str], tell: Callable[..., None]) -> None:
@@ -171,13 +166,13 @@ def clean_run(tests: list[str], tell: Callable[..., None]) -> None:
     )
     measured.start()
     watch = Watch(measured)
-    status = pytest.main([*PYTEST, *tests], plugins=[watch, Order(None, lambda **_: None)])
+    status = pytest.main([*PYTEST, *tests], plugins=[watch, Order(None, tell)])
     measured.stop()
     data, lines = measured.get_data(), {}
     for file in data.measured_files():
         of = data.contexts_by_lineno(file)
         lines[str(Path(file).relative_to(ROOT))] = {str(n): sorted(set(of[n])) for n in sorted(of)}
-    tell(seconds=watch.seconds, lines=lines, failed=watch.failed, status=int(status))
+    tell(seconds=watch.seconds, lines=lines, status=int(status))
 
 
 def trial(mutant: Mutant, tests: list[str], tell: Callable[..., None]) -> None:
@@ -189,6 +184,9 @@ def trial(mutant: Mutant, tests: list[str], tell: Callable[..., None]) -> None:
             importlib.import_module(name)
     except BaseException as error:
         tell(unimportable=f"{type(error).__name__}: {error}"[:300])
+        return
+    if not tests:
+        tell(status=int(pytest.ExitCode.OK), loaded=substitute.asked)
         return
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
     status = pytest.main([*PYTEST, *files], plugins=[Order(tests, tell)])
@@ -324,9 +322,9 @@ def survey(jobs: int, folders: Iterable[str] = TESTS) -> Map:
     works = [(part, lambda tell, part=part: clean_run(part, tell)) for part in parts if part]
     total = Map({}, {})
     for part, child, _ in in_parallel(works, jobs, lambda *_: 600.0):
-        child_said = child.said[-1] if child.said else {"failed": part, "status": 1}
-        if child_said["failed"] or child_said["status"]:
-            names = ", ".join(child_said["failed"][:5]) or ", ".join(part)
+        child_said = child.said[-1] if child.said else {}
+        if child_said.get("status", 1):
+            names = ", ".join(s["failed"] for s in child.said if isinstance(s.get("failed"), str)) or ", ".join(part)
             raise CannotTest(f"without any mutant these tests fail, so they can judge none; repair them first: {names}")
         total.seconds |= child_said["seconds"]
         for file, lines in child_said["lines"].items():
@@ -367,6 +365,8 @@ def verdict(child: Child, ended: int, tests: list[str]) -> Outcome:
         return Outcome("unimportable", detail=final["unimportable"])
     if "status" in final and not final["loaded"]:
         return Outcome("error", last, "the mutated module was never loaded, so nothing was tested")
+    if failure and failure["failed"] not in tests and failure["failed"] not in {t.partition("::")[0] for t in tests}:
+        return Outcome("error", failure["failed"], f"what failed is no test of this mutant: {failure['message']}")
     if failure:
         return Outcome("killed", failure["failed"], f"{failure['exception']}: {failure['message']}")
     if child.late:
@@ -374,8 +374,6 @@ def verdict(child: Child, ended: int, tests: list[str]) -> Outcome:
     if "status" not in final:
         crash = ended < 0 and -ended in CRASHES
         return Outcome("killed" if crash else "error", last, f"the process ended with {ended}")
-    if not tests:
-        return Outcome("survived", detail="no test runs this line")
     if final["status"] == pytest.ExitCode.OK:
         return Outcome("survived")
     return Outcome("error", last, f"pytest ended with {final['status']}")
