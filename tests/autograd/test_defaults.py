@@ -165,6 +165,9 @@ def test_kernels_take_one_floating_dtype_only() -> None:
     x, w = np.ones((2, 3), np.float32), np.arange(6.0).reshape(3, 2) / 3
     np.testing.assert_array_equal(F.linear(x, w), x @ w)
     assert F.linear(x, w).dtype == np.float64
+    narrow = w.astype(np.float32)
+    np.testing.assert_array_equal(F.linear(x, narrow, np.full(2, 1e-9)), (x @ narrow).astype(float) + 1e-9)
+    assert F.layer_norm(x, np.ones(3), None).dtype == F.rms_norm(x, np.ones(3)).dtype == np.float64
     half = np.array([[1.0, 2.0]], np.float16)
     assert F.softmax(half).dtype == np.float16
     np.testing.assert_allclose(F.softmax(half).astype(float), F.softmax(half.astype(float)), rtol=2e-3)
@@ -200,3 +203,24 @@ def test_einsum_wants_a_letter_for_each_axis() -> None:
     with pytest.raises(ConfigError, match="for 2 operands"):
         F.einsum("i->i", np.ones(2), np.ones(2))
     np.testing.assert_array_equal(F.einsum(" i j -> j i ", X[0]), X[0].T)
+
+
+def test_bounds_of_clip_may_be_arrays_that_stretch_x() -> None:
+    x = Tensor(np.array([[-1.0], [0.5], [2.0]]), requires_grad=True)
+    low, high = np.array([-2.0, 0.0, 1.0]), np.array([1.0, 3.0, 1.5])
+    u = np.random.default_rng(0).standard_normal((3, 3))
+    for bounds in ((low, high), (low, None), (None, high)):
+        y = F.clip(x, *bounds)
+        np.testing.assert_array_equal(y.numpy(), np.clip(x.numpy(), *bounds))
+        inside = (y.numpy() == x.numpy()) * u
+        np.testing.assert_allclose(grad(y, x, u).numpy(), inside.sum(1, keepdims=True), rtol=1e-13)
+    x = Tensor(np.array([0.0, 1.0, 2.0]), requires_grad=True)  # at a bound, g still passes
+    np.testing.assert_array_equal(grad(F.clip(x, 0.0, 2.0), x, np.ones(3)).numpy(), 1)
+
+
+@pytest.mark.parametrize("spec", ["ij,ij,j->i", "i,i,i->", "ij,ij,ij->j", "ij,jk,jk->ik"])
+def test_einsum_keeps_a_letter_until_its_last_operand(spec: str) -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"i": 2, "j": 3, "k": 4}
+    arrays = [rng.standard_normal([sizes[c] for c in term]) for term in spec.split("->")[0].split(",")]
+    np.testing.assert_allclose(F.einsum(spec, *arrays), np.einsum(spec, *arrays), rtol=1e-12)

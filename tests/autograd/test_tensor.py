@@ -610,3 +610,71 @@ def test_a_backward_within_no_grad_and_after_an_error_in_create_graph() -> None:
         grad(broken(x), x, np.ones(2), create_graph=True)
     first = grad(y, x, np.ones(2))
     assert first.node is None  # an ordinary backward again, that records nothing
+
+
+def test_gradients_have_the_shape_and_dtype_of_their_values() -> None:
+    x, other = Tensor([1.0, 2.0], requires_grad=True), Tensor(np.ones((2, 3)), requires_grad=True)
+    g, zero = grad(x * 2, [x, other], np.ones(2))  # a float64 cotangent of a float32 value
+    assert (g.dtype, zero.dtype, zero.shape) == (np.float32, np.float64, (2, 3))
+    for create_graph in (False, True):
+        assert grad(x, x, np.ones(2), create_graph=create_graph).dtype == np.float32  # the value itself
+        (zero,) = grad(x * 2, [other], np.ones(2), create_graph=create_graph)
+        assert (zero.numpy() == 0).all() and zero.shape == (2, 3)
+    x.backward(np.array([3.0, 4.0]))
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
+
+
+def test_a_backward_frees_values_even_while_the_output_is_held() -> None:
+    for op in (lambda h: F.exp(h) * h, F.softmax):
+        x = leaf(5)
+        h = x * 2
+        ref = weakref.ref(h.data)
+        y = op(h)
+        del h
+        gc.disable()
+        try:
+            assert ref() is not None or op is F.softmax  # which saves its output only
+            saved = [weakref.ref(a) for a in (y.node.saved if isinstance(y.node.saved, tuple) else ())
+                     if isinstance(a, np.ndarray) and a is not y.data and a is not y.data.base]  # fmt: skip
+            y.backward(np.ones(5))
+            assert ref() is None and all(r() is None for r in saved)
+            assert y.node.saved is None and not y.node.guards
+        finally:
+            gc.enable()
+
+
+def test_every_output_is_locked_down_to_the_memory_that_it_owns() -> None:
+    x = leaf(2, 3)
+    for y in (F.softmax(x), F.gelu(x), F.linear(x, np.ones((3, 2))), F.logsumexp(x, 1), F.exp(x), F.sum(x, 0),
+              F.layer_norm(x, None, None), F.masked_scale(x, x.numpy() > 0, 2.0), x.detach() + 1):  # fmt: skip
+        array = y.data
+        while isinstance(array, np.ndarray):
+            assert not array.flags.writeable
+            array = array.base
+
+
+def test_an_operation_that_hands_its_input_on_does_not_lock_it() -> None:
+    @primitive
+    def same(x):
+        return x
+
+    @fused
+    def same_by_a_kernel(x):
+        return x * 1
+
+    @same_by_a_kernel.kernel
+    def _(x, *, save):
+        return x, None
+
+    @same_by_a_kernel.kernel_vjp("x")
+    def _(g, residuals):
+        return (g,)
+
+    for op in (same, same_by_a_kernel):
+        x = leaf(2)
+        y = op(x)
+        with pytest.raises(ValueError, match="read-only"):
+            y.data[0] = 7
+        x.data[0] = 5.0
+        assert x.numpy()[0] == 5

@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
         help="mistakes to plant, drawn by the seed: the hand-written ones (half of N at most), the rest by cosmic-ray",
     )  # fmt: skip
     parser.add_argument("--by-hand", action="store_true", help="plant every hand-written one, and no others")
+    parser.add_argument("--by-machine", action="store_true", help="plant none of the hand-written ones")
     parser.add_argument("--all", action="store_true", help="plant every one there is (hours)")
     parser.add_argument("--seed", type=int, default=0, help="which ones are drawn")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many are tried at once")
@@ -56,7 +57,7 @@ def arguments() -> argparse.Namespace:
 
 def chosen_mutants(chosen: argparse.Namespace, sources: dict[str, str]) -> list[Mutant]:
     """The mutants of this run, in an order that mixes the files."""
-    by_hand = list(planted_by_hand(sources))
+    by_hand = [] if chosen.by_machine else list(planted_by_hand(sources))
     rng = random.Random(chosen.seed)
     if chosen.again is not None:
         again = {m["key"] for m in json.loads(chosen.again.read_text())["mutants"] if m["kind"] == "survived"}
