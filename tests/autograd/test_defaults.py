@@ -127,7 +127,8 @@ def test_the_number_of_axes_is_checked(on: bool) -> None:
         with pytest.raises(ShapeError, match="linear_cross_entropy: x"):
             F.linear_cross_entropy(np.array(1.0), np.ones((1, 1)), np.array(0))
         q = np.zeros((2, 3, 4, 5))
-        for wrong in ((q[0], q, q), (q, q[0], q), (q, q, q[0]), (q[0], q[0], q[0]), (q[None], q[None], q[None]),
+        flat = q.reshape(2, 3, 20)
+        for wrong in ((flat, q, q), (q, flat, q), (q, q, q[..., 0]), (flat, flat, flat), (q[None], q[None], q[None]),
                       (q[:1], q, q), (q, q[:, :2], q), (q, q, q[:, :, :3]), (q[..., :4], q, q)):  # fmt: skip
             with pytest.raises(ShapeError, match="do not fit: wanted"):
                 F.attention(*wrong)

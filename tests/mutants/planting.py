@@ -6,6 +6,7 @@ is no Python, or is the same program, plants nothing either.
 """
 
 import ast
+import functools
 import hashlib
 import random
 import warnings
@@ -56,7 +57,8 @@ def make(file: str, original: str, mutated: str, why: str) -> Mutant:
     while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
         end += 1
     before, after = ("\n".join(s.strip() for s in text[start : len(text) - end]) for text in (a, b))
-    return Mutant(file, start + 1, before, after, why, mutated)
+    blank = len(before) - len(before.lstrip("\n"))
+    return Mutant(file, start + blank + 1, before.strip("\n"), after.strip("\n"), why, mutated)
 
 
 def files(root: Path = ROOT) -> list[str]:
@@ -91,37 +93,50 @@ def operator_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The n-th place where an operator applies to a file."""
+    """The n-th place where an operator applies to a part of a file."""
 
     file: str
     operator: str
+    part: int
     occurrence: int
 
 
 def candidates(file: str, source: str) -> list[Candidate]:
     """Every mistake that an operator can make in a file outside what is left out."""
-    nodes, skipped, found = list(ast_nodes(get_ast(source))), left_out(source), []
-    for name in operator_names():
-        operator = OperatorProvider()[name]()
-        places = ((node, start) for node in nodes for start, _ in operator.mutation_positions(node))
-        for i, (node, start) in enumerate(places):
-            marks_parameters = node.parent is not None and node.parent.type in ("parameters", "param", "lambdef")
-            star = marks_parameters and getattr(node, "value", "") in ("*", "**")  # no multiplication
-            if not star and not any(a <= start < b for a, b in skipped):
-                found.append(Candidate(file, name, i))
+    skipped, found = left_out(source), []
+    operators = {name: OperatorProvider()[name]() for name in operator_names()}
+    for part, top in enumerate(get_ast(source).children):
+        nodes = list(ast_nodes(top))
+        for name, operator in operators.items():
+            places = ((node, start) for node in nodes for start, _ in operator.mutation_positions(node))
+            for i, (node, start) in enumerate(places):
+                marks_parameters = node.parent is not None and node.parent.type in ("parameters", "param", "lambdef")
+                star = marks_parameters and getattr(node, "value", "") in ("*", "**")  # no multiplication
+                if not star and not any(a <= start < b for a, b in skipped):
+                    found.append(Candidate(file, name, part, i))
     return found
+
+
+@functools.cache
+def parts(source: str) -> list[str]:
+    """The text of each statement at the top of a module: what is parsed again to change it, not the whole module."""
+    return [top.get_code() for top in get_ast(source).children]
 
 
 def apply(candidate: Candidate, source: str) -> Mutant | None:
     """The mutant, or None where the operator makes no program, or the same one."""
     operator = OperatorProvider()[candidate.operator]()
-    mutated = mutate_code(source, operator, candidate.occurrence)
+    texts = parts(source)
+    changed = mutate_code(texts[candidate.part], operator, candidate.occurrence)
     try:
         with warnings.catch_warnings(action="ignore"):  # `1 is 2` is no good style
-            same = mutated is None or ast.dump(ast.parse(mutated)) == ast.dump(ast.parse(source))
+            same = changed is None or ast.dump(ast.parse(changed)) == ast.dump(ast.parse(texts[candidate.part]))
     except SyntaxError:
         return None
-    return None if same else make(candidate.file, source, mutated, candidate.operator)
+    if same:
+        return None
+    mutated = "".join([*texts[: candidate.part], changed, *texts[candidate.part + 1 :]])
+    return make(candidate.file, source, mutated, candidate.operator)
 
 
 def left_out(source: str) -> list[tuple[Place, Place]]:
