@@ -129,7 +129,8 @@ def test_the_number_of_axes_is_checked(on: bool) -> None:
         q = np.zeros((2, 3, 4, 5))
         flat = q.reshape(2, 3, 20)
         for wrong in ((flat, q, q), (q, flat, q), (q, q, q[..., 0]), (flat, flat, flat), (q[None], q[None], q[None]),
-                      (q[:1], q, q), (q, q[:, :2], q), (q, q, q[:, :, :3]), (q[..., :4], q, q)):  # fmt: skip
+                      (q[:1], q, q), (q, q[:1], q), (q, q, q[:1]), (q[:, :2], q, q), (q, q[:, :2], q), (q, q, q[:, :2]),
+                      (q, q, q[:, :, :3]), (q, q[:, :, :3], q), (q[..., :4], q, q), (q, q[..., :4], q)):  # fmt: skip
             with pytest.raises(ShapeError, match="do not fit: wanted"):
                 F.attention(*wrong)
         with pytest.raises(ShapeError, match="S at least 1"):
@@ -197,6 +198,8 @@ def test_einsum_wants_a_letter_for_each_axis() -> None:
             F.einsum(spec, np.ones((2, 2)))
     with pytest.raises(ShapeError, match="'jk' does not fit shape"):
         F.einsum("ij,jk->ik", np.ones((2, 3)), np.ones((2, 3)))
+    with pytest.raises(ShapeError, match="'jk' does not fit shape"):
+        F.einsum("ij,jk->ik", np.ones((2, 3)), np.ones((4, 3)))
     with pytest.raises(ConfigError, match="no letter twice"):
         F.einsum("ij->ii", np.ones((2, 2)))
     with pytest.raises(ConfigError, match="for 1 operands"):

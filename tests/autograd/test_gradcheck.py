@@ -197,3 +197,12 @@ def test_slope_of_a_cubic_is_exact_at_any_step() -> None:
     for step in (1e-3, 0.1, 1.0):
         assert abs(slope(lambda t: t**3 + 2 * t**2 - 5 * t + 7, step) + 5) < 1e-9
     assert abs(slope(lambda t: t**5, 1.0) + 4) < 1e-9  # the first error term: -4 step⁴
+
+
+def test_a_direction_along_which_nothing_changes_is_judged_by_the_whole_gradient() -> None:
+    """⟨g, v⟩ = 0 but for rounding, whose relative error is large; the gradient is right all the same."""
+    rng = np.random.default_rng(5)
+    rng.standard_normal(())
+    v, w = rng.standard_normal((2, 50))
+    w -= (w @ v) / (v @ v) * v
+    assert gradcheck(lambda x: (x * w).sum(), 100 + X.ravel()[0] * np.arange(50.0), seed=5)
