@@ -678,3 +678,10 @@ def test_an_operation_that_hands_its_input_on_does_not_lock_it() -> None:
             y.data[0] = 7
         x.data[0] = 5.0
         assert x.numpy()[0] == 5
+
+
+def test_an_empty_output_is_no_single_number() -> None:
+    with pytest.raises(GraphError, match=r"shape \(0,\) is not a single number"):
+        (leaf(0) * 2).backward()
+    with pytest.raises(ShapeError, match="has 0 entries"):
+        Tensor(np.zeros(0)).item()
