@@ -228,3 +228,20 @@ def test_einsum_keeps_a_letter_until_its_last_operand(spec: str) -> None:
     sizes = {"i": 2, "j": 3, "k": 4}
     arrays = [rng.standard_normal([sizes[c] for c in term]) for term in spec.split("->")[0].split(",")]
     np.testing.assert_allclose(F.einsum(spec, *arrays), np.einsum(spec, *arrays), rtol=1e-12)
+
+
+def test_too_many_arguments_are_counted_in_words() -> None:
+    for call in (lambda: F.exp(X, 0), lambda: F.softmax(X, -1, 3), lambda: F.add(X, X, X)):
+        with pytest.raises(TypeError, match=r"unexpected arguments \([23]\); it takes"):
+            call()
+
+
+def test_an_empty_axis_is_not_squeezed() -> None:
+    with pytest.raises(ShapeError, match=r"squeeze: axis 0 of shape \(0, 2\) is not of size 1"):
+        F.squeeze(np.zeros((0, 2)), 0)
+
+
+@BOTH
+def test_integers_are_not_scaled_by_a_mask(on: bool) -> None:
+    with fast(on), pytest.raises(DTypeError, match="masked_scale: x is of int64"):
+        F.masked_scale(np.arange(3), np.ones(3, bool), 2.0)

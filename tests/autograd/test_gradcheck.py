@@ -206,3 +206,15 @@ def test_a_direction_along_which_nothing_changes_is_judged_by_the_whole_gradient
     v, w = rng.standard_normal((2, 50))
     w -= (w @ v) / (v @ v) * v
     assert gradcheck(lambda x: (x * w).sum(), 100 + X.ravel()[0] * np.arange(50.0), seed=5)
+
+
+def test_a_small_step_along_the_direction_is_no_excuse() -> None:
+    """One entry, a direction of a third: an error of 1.5 parts in 10⁷ is above the tolerance all the same."""
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        _, v = rng.standard_normal(1), rng.standard_normal(1)
+        if 0.25 < abs(v[0]) < 0.5:
+            break
+    with pytest.raises(GradientError):
+        gradcheck(off_by(1.5e-7), np.array([0.4]), seed=seed)
+    assert gradcheck(off_by(0.5e-7), np.array([0.4]), seed=seed)
