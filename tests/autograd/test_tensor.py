@@ -24,6 +24,7 @@ from minilm.autograd import (
     writable,
 )
 from minilm.autograd.operation import fused
+from minilm.autograd.state import Observer
 from minilm.errors import DTypeError, GraphError, ShapeError
 
 
@@ -685,3 +686,34 @@ def test_an_empty_output_is_no_single_number() -> None:
         (leaf(0) * 2).backward()
     with pytest.raises(ShapeError, match="has 0 entries"):
         Tensor(np.zeros(0)).item()
+
+
+def test_an_observer_sees_every_operation_and_rule_within_its_block_only() -> None:
+    class Seen(Observer):
+        def __init__(self) -> None:
+            self.told: list = []
+
+        def forward(self, operation, function):
+            self.told.append(("forward", operation.name))
+            return lambda *args, **options: function(*args, **options)
+
+        def recorded(self, node):
+            self.told.append(("recorded", node.label))
+
+        def backward(self, node, g, cotangents):
+            self.told.append(("backward", node.label))
+            return cotangents
+
+    x = leaf(3)
+    before = F.softmax(F.exp(x))
+    with Seen() as outer, Seen() as inner:
+        y = F.softmax(F.exp(x))
+        F.exp(x.numpy())
+        F.softmax(x.numpy())
+        grad(y, x, np.ones(3))
+    wanted = [("forward", "exp"), ("recorded", "exp"), ("forward", "softmax"), ("recorded", "softmax"),
+              ("forward", "exp"), ("forward", "softmax"), ("backward", "softmax"), ("backward", "exp")]  # fmt: skip
+    assert outer.told == inner.told == wanted
+    grad(before, x, np.ones(3))
+    F.exp(x)
+    assert outer.told == wanted
