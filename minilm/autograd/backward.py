@@ -167,7 +167,8 @@ def accumulate(leaf: Tensor, g: Any, fresh: bool) -> None:
     elif leaf.grad is not None and not leaf.grad.requires_grad:
         leaf.grad._data += g
     elif leaf.grad is not None:
-        leaf.grad = leaf.grad + g
+        with set_recording(True):  # the walk that brings g records nothing, but this gradient has a history to keep
+            leaf.grad = leaf.grad + g
     elif leaf.grad_buffer is not None:
         leaf.grad_buffer[...] = g
         leaf.grad = wrap(leaf.grad_buffer, None)

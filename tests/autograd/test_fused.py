@@ -249,3 +249,13 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
             F.embedding(np.array([0.0]), np.ones((3, 2)))
         with pytest.raises(ShapeError, match=r"keep has shape \(3,\), wanted \(2, 3\)"):
             F.masked_scale(x, np.ones(3, bool), 1.0)
+
+
+def test_a_dropout_mask_is_locked_down_to_its_memory():
+    """So that the engine need not look whether it changes; and it is of the shape and the probability asked for."""
+    keep, scale = F.dropout_mask(0.25, np.random.default_rng(0), (300, 101))
+    assert keep.shape == (300, 101) and keep.dtype == bool and scale == 1 / 0.75
+    assert abs(keep.mean() - 0.75) < 0.01
+    while isinstance(keep, np.ndarray):
+        assert not keep.flags.writeable
+        keep = keep.base

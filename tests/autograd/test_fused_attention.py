@@ -196,3 +196,33 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
             F.self_attention(np.zeros((2, 3, 25)), 5)
         with pytest.raises(DTypeError, match="qkv is of bool"):
             F.self_attention(np.zeros((2, 3, 24), bool), 2)
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
+def test_one_query_heeds_mask_and_dropout(on):
+    """As in generation: one query, no gradient, nothing recorded."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((2, 3, n, 4)) for n in (1, 6, 6))
+    mask, keep = rng.random((2, 1, 1, 6)) < 0.6, rng.random((2, 3, 1, 6)) < 0.6
+    e = np.exp(q @ k.swapaxes(2, 3) / 2)
+
+    def attend(q, **options):
+        return to_numpy(F.attention(*map(asarray, (q, k, v)), **options))
+
+    with fast(on):
+        np.testing.assert_allclose(attend(q), e / e.sum(-1, keepdims=True) @ v, rtol=1e-12)
+        wanted = keep * 1.5 * e / e.sum(-1, keepdims=True) @ v
+        np.testing.assert_allclose(attend(q, keep=keep, keep_scale=1.5), wanted, rtol=1e-12)
+        wanted = e * mask / (e * mask).sum(-1, keepdims=True) @ v
+        np.testing.assert_allclose(attend(q, mask=mask), wanted, rtol=1e-12)
+        large = attend(1e4 * q)  # unshifted, exp would overflow
+        best = (q @ k.swapaxes(2, 3)).argmax(-1)
+        np.testing.assert_allclose(large, np.take_along_axis(v, best[..., None], 2), rtol=1e-12)
+
+
+def test_queries_before_the_first_key_read_nothing_in_any_tile(tiles):
+    """Four queries, one key: only the last reads it, although both tiles of two rows see one column."""
+    q, k, v = (asarray(np.ones((1, 1, n, 1))) for n in (4, 1, 1))
+    for rows in (1, 2, 3, 4):
+        with tiles(TILE_ROWS=rows):
+            np.testing.assert_array_equal(to_numpy(F.attention(q, k, v, causal=True)).ravel(), [0, 0, 0, 1])

@@ -24,6 +24,7 @@ from minilm.autograd import (
     writable,
 )
 from minilm.autograd.operation import fused
+from minilm.autograd.state import Observer
 from minilm.backend import asarray, to_numpy
 from minilm.errors import DTypeError, GraphError, ShapeError
 
@@ -540,3 +541,194 @@ def test_unbroadcast() -> None:
     np.testing.assert_array_equal(unbroadcast(g, (3, 1)), g.sum((0, 2))[:, None])
     np.testing.assert_array_equal(unbroadcast(g, ()), g.sum())
     assert unbroadcast(g, (2, 3, 4)) is g
+
+
+def test_repr_shows_four_digits_and_the_ends_of_long_ones() -> None:
+    assert repr(Tensor(np.array([1.23456, 2.0]))) == "Tensor([1.2346, 2.    ], float64)"
+    assert repr(Tensor(np.array([[1.0, 2.0], [3.0, 4.0]]))) == "Tensor([[1., 2.],\n        [3., 4.]], float64)"
+    assert "..." not in repr(Tensor(np.zeros(20)))
+    assert "..." in repr(Tensor(np.zeros(21)))
+
+
+def test_squeezed_and_swapped_operators() -> None:
+    a, b = np.array([[2.0, 3.0]]), np.array([[4.0], [5.0]])
+    np.testing.assert_array_equal((asarray(a) @ Tensor(b)).numpy(), a @ b)
+    np.testing.assert_array_equal((2.0 ** Tensor(a)).numpy(), 2.0**a)
+    np.testing.assert_array_equal((7.0 - Tensor(a)).numpy(), 7.0 - a)
+    np.testing.assert_array_equal((7.0 / Tensor(a)).numpy(), 7.0 / a)
+    x = Tensor(np.arange(6.0).reshape(1, 6))
+    assert x.reshape(2, 3).shape == x.reshape((2, 3)).shape == (2, 3)
+    assert x.reshape(-1).shape == (6,)
+    assert x.transpose().shape == x.transpose(1, 0).shape == x.transpose((1, 0)).shape == (6, 1)
+
+
+def test_unbroadcast_sums_only_what_was_stretched() -> None:
+    g = np.random.default_rng(0).standard_normal((2, 1, 3, 4))
+    np.testing.assert_allclose(unbroadcast(g, (1, 3, 1)), g.sum((0, 3), keepdims=True)[0])
+    np.testing.assert_allclose(unbroadcast(g, (1, 1, 1, 1)), g.sum().reshape(1, 1, 1, 1))
+    np.testing.assert_allclose(unbroadcast(g, (4,)), g.sum((0, 1, 2)))
+    assert unbroadcast(g, (1, 3, 4)).shape == (1, 3, 4)
+
+
+def test_a_gradient_that_has_a_history_is_added_to_not_overwritten() -> None:
+    x = leaf(3)
+    (x * x * x).backward(np.ones(3), create_graph=True)
+    (x * 2).backward(np.ones(3))
+    np.testing.assert_allclose(x.grad.numpy(), 3 * x.numpy() ** 2 + 2)
+    (x * x).backward(np.ones(3), create_graph=True)
+    np.testing.assert_allclose(x.grad.numpy(), 3 * x.numpy() ** 2 + 2 + 2 * x.numpy())
+    np.testing.assert_allclose(grad(x.grad, x, np.ones(3)).numpy(), 6 * x.numpy() + 2)
+
+
+@pytest.mark.numpy_only("np.shares_memory looks at NumPy's memory")
+def test_gradients_share_memory_with_nobody() -> None:
+    u = np.array([1.0, 2.0])
+    a, b = leaf(2, seed=1), leaf(2, seed=2)
+    (a + b).backward(u)
+    for one, other in ((a.grad.data, b.grad.data), (a.grad.data, u), (b.grad.data, u)):
+        assert not np.shares_memory(one, other)
+    x, y = leaf(2, seed=3), leaf(2, 1, seed=4)
+    gx, gy = grad(x.reshape(2, 1) + y, [x, y], np.ones((2, 1)))
+    assert not np.shares_memory(gx.data, gy.data)
+
+
+def test_no_grad_and_fast_nest() -> None:
+    with no_grad():
+        with no_grad():
+            pass
+        assert not is_recording()
+    assert is_recording()
+    with fast(False):
+        with fast(True):
+            assert fast.on
+        assert not fast.on
+    assert fast.on
+
+
+def test_a_backward_within_no_grad_and_after_an_error_in_create_graph() -> None:
+    x = leaf(2)
+    y = F.exp(x)
+    with no_grad():
+        np.testing.assert_allclose(grad(y, x, np.ones(2), retain_graph=True).numpy(), np.exp(x.numpy()))
+
+    @primitive
+    def broken(x):
+        return x * 1
+
+    @broken.vjp("x")
+    def _(g):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        grad(broken(x), x, np.ones(2), create_graph=True)
+    first = grad(y, x, np.ones(2))
+    assert first.node is None  # an ordinary backward again, that records nothing
+
+
+def test_gradients_have_the_shape_and_dtype_of_their_values() -> None:
+    x, other = Tensor([1.0, 2.0], requires_grad=True), Tensor(np.ones((2, 3)), requires_grad=True)
+    g, zero = grad(x * 2, [x, other], np.ones(2))  # a float64 cotangent of a float32 value
+    assert (g.dtype, zero.dtype, zero.shape) == (np.float32, np.float64, (2, 3))
+    for create_graph in (False, True):
+        assert grad(x, x, np.ones(2), create_graph=create_graph).dtype == np.float32  # the value itself
+        (zero,) = grad(x * 2, [other], np.ones(2), create_graph=create_graph)
+        assert (zero.numpy() == 0).all() and zero.shape == (2, 3)
+    x.backward(np.array([3.0, 4.0]))
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 4])
+
+
+def test_a_backward_frees_values_even_while_the_output_is_held() -> None:
+    for op in (lambda h: F.exp(h) * h, F.softmax):
+        x = leaf(5)
+        h = x * 2
+        ref = weakref.ref(h.data)
+        y = op(h)
+        del h
+        gc.disable()
+        try:
+            assert ref() is not None or op is F.softmax  # which saves its output only
+            saved = [weakref.ref(a) for a in (y.node.saved if isinstance(y.node.saved, tuple) else ())
+                     if isinstance(a, np.ndarray) and a is not y.data and a is not y.data.base]  # fmt: skip
+            y.backward(np.ones(5))
+            assert ref() is None and all(r() is None for r in saved)
+            assert y.node.saved is None and not y.node.guards
+        finally:
+            gc.enable()
+
+
+@pytest.mark.numpy_only("CuPy cannot lock memory")
+def test_every_output_is_locked_down_to_the_memory_that_it_owns() -> None:
+    x = leaf(2, 3)
+    for y in (F.softmax(x), F.gelu(x), F.linear(x, np.ones((3, 2))), F.logsumexp(x, 1), F.exp(x), F.sum(x, 0),
+              F.layer_norm(x, None, None), F.masked_scale(x, x.numpy() > 0, 2.0), x.detach() + 1):  # fmt: skip
+        array = y.data
+        while isinstance(array, np.ndarray):
+            assert not array.flags.writeable
+            array = array.base
+
+
+@pytest.mark.numpy_only("CuPy cannot lock memory")
+def test_an_operation_that_hands_its_input_on_does_not_lock_it() -> None:
+    @primitive
+    def same(x):
+        return x
+
+    @fused
+    def same_by_a_kernel(x):
+        return x * 1
+
+    @same_by_a_kernel.kernel
+    def _(x, *, save):
+        return x, None
+
+    @same_by_a_kernel.kernel_vjp("x")
+    def _(g, residuals):
+        return (g,)
+
+    for op in (same, same_by_a_kernel):
+        x = leaf(2)
+        y = op(x)
+        with pytest.raises(ValueError, match="read-only"):
+            y.data[0] = 7
+        x.data[0] = 5.0
+        assert x.numpy()[0] == 5
+
+
+def test_an_empty_output_is_no_single_number() -> None:
+    with pytest.raises(GraphError, match=r"shape \(0,\) is not a single number"):
+        (leaf(0) * 2).backward()
+    with pytest.raises(ShapeError, match="has 0 entries"):
+        Tensor(np.zeros(0)).item()
+
+
+@pytest.mark.numpy_only("of a fused operation kernels are seen, or on a device its twin's parts")
+def test_an_observer_sees_every_operation_and_rule_within_its_block_only() -> None:
+    class Seen(Observer):
+        def __init__(self) -> None:
+            self.told: list = []
+
+        def forward(self, operation, function):
+            self.told.append(("forward", operation.name))
+            return lambda *args, **options: function(*args, **options)
+
+        def recorded(self, node):
+            self.told.append(("recorded", node.label))
+
+        def backward(self, node, g, cotangents):
+            self.told.append(("backward", node.label))
+            return cotangents
+
+    x = leaf(3)
+    before = F.softmax(F.exp(x))
+    with Seen() as outer, Seen() as inner:
+        y = F.softmax(F.exp(x))
+        F.exp(x.numpy())
+        F.softmax(x.numpy())
+        grad(y, x, np.ones(3))
+    wanted = [("forward", "exp"), ("recorded", "exp"), ("forward", "softmax"), ("recorded", "softmax"),
+              ("forward", "exp"), ("forward", "softmax"), ("backward", "softmax"), ("backward", "exp")]  # fmt: skip
+    assert outer.told == inner.told == wanted
+    grad(before, x, np.ones(3))
+    F.exp(x)
+    assert outer.told == wanted

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minilm import functional as F
 from minilm.autograd import Tensor, fast, no_grad
-from minilm.backend import asarray, to_numpy
+from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, GraphError, ShapeError
 from minilm.nn import Block, KVCache, MultiHeadAttention
 from minilm.nn.attention import merge_heads, split_heads
@@ -206,3 +207,67 @@ def test_residual_dropout_falls_on_both_branches():
 def test_unknown_switch_lists_the_choices(name, got):
     with pytest.raises(ConfigError, match=f"{name} is '{got}'; it must be one of '"):
         Block(12, 3, rng(), **{name: got})
+
+
+# ---------------------------------------------------------------------------------------------------------- defaults
+
+
+def test_what_a_block_is_made_of_when_nothing_is_said():
+    block = Block(12, 3, rng())
+    assert block.mlp.up.weight.shape == (12, 48) and block.mlp.down.weight.shape == (48, 12)
+    assert Block(12, 3, rng(), mlp_width=7).mlp.up.weight.shape == (12, 7)
+    assert block.norm_first and block.attention.causal and block.dropout.p == block.attention.dropout.p == 0
+    assert block.norm1.epsilon == block.norm2.epsilon == 1e-5 and hasattr(block.norm1, "bias")
+    x = asarray(rng(1).standard_normal((1, 4, 12)).astype(np.float32))
+    np.testing.assert_array_equal(block(x).numpy(), Block(12, 3, rng(), activation="gelu_tanh")(x).numpy())
+
+
+def test_how_a_blocks_weights_begin():
+    block = Block(60, 3, rng(), std=0.1, residual_std=0.01)
+    for layer, std in ((block.attention.qkv, 0.1), (block.attention.out, 0.01), (block.mlp.up, 0.1),
+                       (block.mlp.down, 0.01)):  # fmt: skip
+        assert abs(layer.weight.numpy().std() / std - 1) < 0.05
+    plain = Block(60, 3, rng())
+    for layer in (plain.attention.qkv, plain.attention.out, plain.mlp.up, plain.mlp.down):
+        assert abs(layer.weight.numpy().std() / 0.02 - 1) < 0.05
+    alone = MultiHeadAttention(60, 3, rng())
+    assert alone.causal and alone.dropout.p == 0
+    for layer in (alone.qkv, alone.out):
+        assert abs(layer.weight.numpy().std() / 0.02 - 1) < 0.05
+
+
+def test_dropout_with_a_cache_falls_on_the_held_positions_too():
+    layer = randomized(MultiHeadAttention(12, 3, rng(), dropout=0.5)).train()
+    x, held = asarray(rng(1).standard_normal((2, 5, 12))), 3
+    cache = KVCache(1, 2, 3, 5, 4, np.float64)
+    with no_grad():
+        query, key, value = split_heads(layer.qkv(x), 3)
+        cache.layer(0).append(key[:, :, :held], value[:, :, :held])
+        cache.advance(held)
+        y = layer.set_generator(rng(7))(x[:, held:], cache=cache.layer(0)).numpy()
+        keep, scale = layer.set_generator(rng(7)).dropout.mask(2, 3, 2, 5)
+        expected = F.attention(query[:, :, held:], key, value, causal=True, keep=keep, keep_scale=scale)
+        np.testing.assert_allclose(y, layer.out(merge_heads(expected)).numpy(), rtol=1e-12)
+
+
+def test_a_cache_takes_exactly_its_capacity_and_keeps_layers_apart():
+    cache = KVCache(2, 1, 1, 4, 2, np.float64)
+    assert (cache.length, cache.capacity, cache.batch) == (0, 4, 1) and not to_numpy(cache.keys).any()
+    k, v = asarray(rng(1).standard_normal((2, 1, 1, 4, 2)))
+    for index, factor in ((0, 1.0), (1, 2.0)):
+        keys, values = cache.layer(index).append(factor * k, -factor * v)
+        np.testing.assert_array_equal(to_numpy(keys), to_numpy(factor * k))
+        np.testing.assert_array_equal(to_numpy(values), to_numpy(-factor * v))
+    k0, v0 = to_numpy(k)[0, 0], to_numpy(v)[0, 0]
+    np.testing.assert_array_equal(to_numpy(cache.keys)[:, 0, 0], [k0, 2 * k0])
+    np.testing.assert_array_equal(to_numpy(cache.values)[:, 0, 0], [-v0, -2 * v0])
+    cache.advance(3)
+    cache.advance(1)
+    assert cache.length == 4
+    with pytest.raises(ShapeError, match="holds 4"):
+        cache.layer(0).append(k[:, :, :1], v[:, :, :1])
+    cache.clear()
+    for wrong in (k[:, :, :, :1], xp.concatenate([k, k], 1), xp.concatenate([k, k])):
+        with pytest.raises(ShapeError, match="do not fit"):
+            cache.layer(0).append(wrong, wrong)
+    assert KVCache(1, 1, 1, 1, 1).keys.dtype == np.float32

@@ -169,3 +169,34 @@ def test_attention_mask_of_dropout():
 def test_dropout_must_be_a_probability_below_one(p):
     with pytest.raises(ConfigError, match="dropout is"):
         Dropout(p)
+
+
+# --------------------------------------------------------------------------------------------------------- defaults
+
+
+def test_epsilons_are_the_published_ones():
+    x = 1e-3 * X  # so small that ε shows
+    centred = x - x.mean(-1, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(LayerNorm(6).astype(np.float64)(Tensor(x)).numpy(), expected, rtol=1e-10)
+    expected = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(RMSNorm(6).astype(np.float64)(Tensor(x)).numpy(), expected, rtol=1e-10)
+
+
+def test_layers_begin_as_they_say():
+    for layer in (Linear(200, 300, rng()), Embedding(300, 200, rng())):
+        assert abs(layer.weight.numpy().std() / 0.02 - 1) < 0.02
+    assert (Linear(3, 4, rng()).bias.numpy() == 0).all()
+    norm = LayerNorm(5)
+    assert (norm.weight.numpy() == 1).all() and (norm.bias.numpy() == 0).all()
+    assert (RMSNorm(5).weight.numpy() == 1).all()
+    layer = MLP(200, 300, rng(), std=0.1, out_std=0.01)
+    assert abs(layer.up.weight.numpy().std() / 0.1 - 1) < 0.02
+    assert abs(layer.down.weight.numpy().std() / 0.01 - 1) < 0.02
+    assert MLP(4, 8, rng()).activation is ACTIVATIONS["gelu_tanh"]
+    assert residual_std(2, 0.1) == 0.05
+    assert all(p.dtype == np.float32 for p in layer.parameters())
+
+
+def test_dropout_is_active_at_any_positive_probability():
+    assert Dropout(1e-6).active and Dropout(0.999).active and not Dropout(0.0).active

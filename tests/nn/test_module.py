@@ -209,3 +209,11 @@ def test_repr_is_a_tree_with_shapes():
     assert "      qkv: Linear" in lines and "        weight (4, 12)" in lines
     assert not re.search("blocks.1", repr(model))
     assert "  layers.0: Linear\n    weight (3, 2)" in repr(Tied())
+
+
+def test_names_of_modules_are_paths():
+    assert [name for name, _ in Tied().named_modules()] == ["", "first", "layers.0", "layers.1", "second"]
+    model = GPT(GPTConfig(vocab_size=5, context=4, width=4, layers=2, heads=2))
+    named = dict(model.named_modules())
+    assert named[""] is model and named["blocks.1.attention.qkv"] is model.blocks[1].attention.qkv
+    assert [name for name, _ in model.blocks[0].mlp.named_modules("mlp")] == ["mlp", "mlp.up", "mlp.down"]
