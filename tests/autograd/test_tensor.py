@@ -732,3 +732,9 @@ def test_an_observer_sees_every_operation_and_rule_within_its_block_only() -> No
     grad(before, x, np.ones(3))
     F.exp(x)
     assert outer.told == wanted
+
+
+def test_only_floating_numbers_carry_a_gradient() -> None:
+    for array in (np.array([True]), np.array([1], np.uint8), np.array([1]), np.array([1j])):
+        with pytest.raises(DTypeError, match=f"a tensor of {array.dtype} has no gradient"):
+            Tensor(array, requires_grad=True)
