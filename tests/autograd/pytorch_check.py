@@ -23,9 +23,9 @@ SECOND_ORDER = 1e-8
 FLOOR = {np.float64: 1e-3, np.float32: 1}
 
 ENGINE: dict[str, Any] = {
-    operation.name: operation
+    name: operation
     for module in pkgutil.iter_modules(minilm.autograd.__path__, "minilm.autograd.")
-    for operation in vars(importlib.import_module(module.name)).values()
+    for name, operation in vars(importlib.import_module(module.name)).items()
     if isinstance(operation, (Primitive, Fused))
 }
 
