@@ -231,11 +231,11 @@ COSTS: dict[str, Cost] = {
     ),
     **dict.fromkeys("sum max min argmax logsumexp cumsum".split(), REDUCTION),
     **dict.fromkeys(
-        "reshape transpose swapaxes broadcast_to _concatenate pad triu tril getitem scatter where astype "
+        "reshape transpose swapaxes broadcast_to concatenate pad triu tril getitem scatter where astype "
         "embedding".split(),
         MOVEMENT,
     ),
-    "_matmul": Cost(_product),
+    "matmul": Cost(_product),
     "linear": Cost(_linear, _linear_back),
     "softmax": _per_entry(4, 5),
     "log_softmax": _per_entry(2, 3),
