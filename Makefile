@@ -12,7 +12,7 @@ BABEL   := $(BIN)/pybabel --quiet
 ONE     := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test network thorough bench lint format messages readme clean
+.PHONY: help tour test network thorough mutants bench lint format messages readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ network: $(VENV)/test.stamp ## the tests that fetch from package registries (pip
 
 thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random examples
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --thorough
+
+mutants: $(VENV)/test.stamp ## plant mistakes in engine and layers, see the tests catch them (MUTANTS='--count 60 --seed 1' chooses)
+	$(ONE) $(BIN)/python tests/mutants $(MUTANTS)
 
 bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run (BENCH='training-S --json found.json' chooses)
 	$(BIN)/python tests/benchmarks $(BENCH)

@@ -6,6 +6,7 @@
     ml.jvp  ml.hvp  ml.jacobian  ml.hessian  ml.recompute     more than a gradient; less memory for it
     ml.backend  ml.functional                                 NumPy or CuPy; every operation with its gradient
     ml.nn  ml.text                                            floor 2: layers; tokenizers, corpora, batches
+    ml.draw  ml.trace  ml.detect_anomaly                      a graph's picture; what ran, how long; where NaN arises
     ml.models                                                 floor 3: the networks
     ml.training  ml.optim  ml.generate                        floor 4: the loop, the optimizers, sampling
     ml.transfer                                               floor 5: a pretrained model on tasks with few labels
@@ -30,6 +31,8 @@ __version__ = "0.1.0"
 _HOME = {
     "Tensor": "minilm.autograd:Tensor",
     "backend": "minilm.backend",
+    "detect_anomaly": "minilm.autograd.anomaly:detect_anomaly",
+    "draw": "minilm.seeing:draw",
     "fast": "minilm.autograd:fast",
     "functional": "minilm.functional",
     "generate": "minilm.generation:generate",
@@ -45,6 +48,7 @@ _HOME = {
     "optim": "minilm.training.optim",
     "recompute": "minilm.autograd:recompute",
     "text": "minilm.text",
+    "trace": "minilm.seeing:trace",
     "training": "minilm.training",
     "transfer": "minilm.transfer",
 }

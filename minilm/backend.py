@@ -83,6 +83,19 @@ def asarray(a: Any, dtype: Any = None) -> Any:
     return xp.asarray(a, dtype=dtype)
 
 
+def anywhere(a: Any) -> Any:
+    """`a` as an array where it lies, on the device or on the host; numbers and lists lie on the host."""
+    return a if isinstance(a, xp.ndarray) else np.asarray(a)
+
+
+def extremes(a: Any) -> tuple[int, int]:
+    """The least and the largest entry of an integer array, wherever it lies: one transfer from a device."""
+    if isinstance(a, np.ndarray):
+        return int(a.min()), int(a.max())
+    low, high = xp.stack([a.min(), a.max()]).tolist()
+    return low, high
+
+
 def to_numpy(a: Any) -> np.ndarray:
     """`a` on the host, as a NumPy array; a copy only where it was on a device."""
     return a.get() if hasattr(a, "get") and not isinstance(a, np.ndarray) else np.asarray(a)
@@ -109,14 +122,18 @@ def set_generator_state(rng: Any, state: Any) -> None:
 
 
 def bernoulli(rng: Any, p: float, shape: tuple[int, ...]) -> Any:
-    """A boolean array, True with probability p, rounded to a multiple of 2^-16 so that 16 random bits an entry do."""
+    """A boolean array, True with probability p, rounded to a multiple of 2^-16 so that 16 random bits an entry do.
+
+    A NumPy generator draws the same on every device (and what it draws is moved); `generator`'s own draw in place.
+    """
     count = math.prod(shape)
     threshold = round(p * 65536)
-    if is_numpy():
-        bits = rng.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count]
-    else:
-        bits = rng.integers(0, 65536, size=count)
-    return (bits < threshold).reshape(shape) if threshold < 65536 else xp.ones(shape, dtype=bool)
+    if threshold == 65536:
+        return xp.ones(shape, dtype=bool)
+    if not is_numpy() and isinstance(rng, xp.random.Generator):
+        return (rng.integers(0, 65536, size=count) < threshold).reshape(shape)
+    bits = rng.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count]
+    return xp.asarray(bits < threshold).reshape(shape)
 
 
 # erf(x) = x T(x²)/U(x²) for |x| < 1, else sign(x) (1 - exp(-x²) P(|x|)/Q(|x|)), with the coefficients of Moshier's

@@ -97,18 +97,20 @@ def matmul_gflops() -> float | None:
 
 
 def cupy() -> dict[str, Any]:
-    """Whether CuPy is installed, the device that answers, or why none does."""
-    found: dict[str, Any] = {"installed": importlib.util.find_spec("cupy") is not None, "device": None, "problem": None}
+    """Whether CuPy is installed, its version, the device that answers, or why none does."""
+    found: dict[str, Any] = {"installed": importlib.util.find_spec("cupy") is not None}
+    found |= {"version": None, "device": None, "problem": None}
     if not found["installed"]:
         return found
     try:
         module = importlib.import_module("cupy")
+        found["version"] = module.__version__
         module.zeros(1).sum()
         name = module.cuda.runtime.getDeviceProperties(0)["name"]
     except Exception as error:  # CuPy's errors depend on what is missing: a library, the driver, the device
         return {**found, "problem": str(error).strip().split("\n")[0]}
     device = name.decode() if isinstance(name, bytes) else str(name)
-    return {**found, "device": f"{device} (CuPy {module.__version__})"}
+    return {**found, "device": device}
 
 
 def cores() -> dict[str, int | None]:
@@ -215,7 +217,13 @@ def _machine_advice(found: dict[str, Any]) -> list[str]:
     if found["memory"] is not None and found["memory"] < 2 * 2**30:
         said.append(tr("less than 2 GiB of memory: the larger configurations may not fit"))
     if found["cupy"]["problem"]:
-        said.append(tr("CuPy is installed and no device answers ({problem})", problem=found["cupy"]["problem"]))
+        said.append(
+            tr(
+                "CuPy is installed and no device answers ({problem}): nothing can run with --backend cupy; without an "
+                "NVIDIA GPU that is as it should be",
+                problem=found["cupy"]["problem"],
+            )
+        )
     if not found["cache"]["writable"]:
         said.append(
             tr(

@@ -18,8 +18,16 @@ class DTypeError(MinilmError, TypeError):
     """An array of the wrong kind of number, e.g. an integer tensor asked for a gradient."""
 
 
+class DeviceError(MinilmError, TypeError):
+    """Arrays of the host and of a device in one operation."""
+
+
 class GraphError(MinilmError, RuntimeError):
     """A computation graph used in a way that has no right answer, e.g. a second backward through a freed graph."""
+
+
+class AnomalyError(MinilmError, ArithmeticError):
+    """NaN or infinity where there should be none, found by `ml.detect_anomaly()`."""
 
 
 class ConfigError(MinilmError, ValueError):

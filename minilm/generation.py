@@ -154,7 +154,7 @@ def generate(
         found.append(token)
         if on_token is not None:
             on_token(token)
-    prompt = backend.to_numpy(value(backend.asarray(value(ids))))
+    prompt = backend.to_numpy(value(ids))
     new = np.array(found, dtype=prompt.dtype).reshape(len(found), *prompt.shape[:-1])  # (n,) or (n, B)
     return np.concatenate([prompt, np.moveaxis(new, 0, -1)], axis=-1)
 
@@ -238,7 +238,7 @@ def window_start(length: int, context: int) -> int:
 
 
 def _checked_prompt(ids: Any) -> np.ndarray:
-    ids = backend.to_numpy(backend.asarray(value(ids)))
+    ids = backend.to_numpy(value(ids))
     if ids.ndim not in (1, 2) or not ids.size:
         raise ShapeError(
             tr("ids: got shape {got}, wanted (T,) or (B, T) with at least one token to go on from", got=ids.shape)

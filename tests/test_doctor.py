@@ -1,10 +1,12 @@
 """`minilm doctor`: facts that are true here, and advice for machines that this one is not."""
 
 import copy
+import importlib.machinery
 import json
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ WELL = {
         "simd": ["X86_V2", "X86_V3", "X86_V4"],
     },
     "matmul_gflops": 80.0,
-    "cupy": {"installed": False, "device": None, "problem": None},
+    "cupy": {"installed": False, "version": None, "device": None, "problem": None},
     "cores": {"logical": 4, "physical": 2, "usable": 4, "training": 2},
     "memory": 8 * 2**30,
     "language": "en",
@@ -135,6 +137,51 @@ def test_json():
     said = json.loads(run("--json", MINILM_LANG="es").stdout)
     assert said["language"] == "es"
     assert said.keys() == {*doctor.facts(), "advice"}
+
+
+@pytest.mark.parametrize(
+    ("cupy", "cupy_words", "tests_words"),
+    [
+        ({"installed": False}, ["not installed", "minilm[cupy]"], ["do not run here", "stand-in"]),
+        (
+            {"installed": True, "version": "14.2.0", "problem": "no driver"},
+            ["14.2.0", "no device answers: no driver"],
+            ["do not run here", "stand-in", "signatures of this CuPy"],
+        ),
+        (
+            {"installed": True, "version": "14.2.0", "device": "NVIDIA H200"},
+            ["14.2.0", "NVIDIA H200"],
+            ["run here, with"],
+        ),
+    ],
+)
+def test_says_what_holds_of_the_gpu(cupy, cupy_words, tests_words):
+    facts = copy.deepcopy(WELL)
+    facts["cupy"] |= cupy
+    rows = dict(lines(facts))
+    assert all(word in rows["CuPy"] for word in cupy_words)
+    assert all(word in rows["GPU tests"] for word in tests_words)
+
+
+def stand_in(**contents):
+    """A module that may be imported as CuPy."""
+    module = types.ModuleType("cupy")
+    module.__dict__.update(contents)
+    module.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
+    return module
+
+
+def fails(*_):
+    raise RuntimeError("cudaErrorNoDevice: there is none\nand more")
+
+
+def test_asks_cupy_itself(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(zeros=fails, __version__="99"))
+    problem = "cudaErrorNoDevice: there is none"
+    assert doctor.cupy() == {"installed": True, "version": "99", "device": None, "problem": problem}
+    device = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"A GPU"}))
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(zeros=np.zeros, cuda=device, __version__="99"))
+    assert doctor.cupy() == {"installed": True, "version": "99", "device": "A GPU", "problem": None}
 
 
 def test_a_report_of_any_machine_reads_well():

@@ -190,4 +190,5 @@ class TestProject:
             "make lint",
             "make test",
             "make network",
+            "make mutants MUTANTS='--count 60'",
         ]

@@ -12,13 +12,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_examples_run(tmp_path: Path) -> None:
-    """A GPT in ten lines learns, and the one-line check passes, in one session as a reader would type them."""
-    example, check = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    """A GPT in ten lines learns, the one-line check passes, and the engine shows itself, in one session as typed."""
+    example, check, seeing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(example.strip().splitlines()) <= 16
     script = tmp_path / "example.py"
-    script.write_text(example.replace("range(100)", "range(30)") + check.replace("ml.gradcheck", "assert ml.gradcheck"))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd=ROOT)
+    example, check = example.replace("range(100)", "range(30)"), check.replace("ml.gradcheck", "assert ml.gradcheck")
+    script.write_text(example + check + seeing)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd=tmp_path)
     loss, text = done.stdout.split(" ", 1)
+    assert (tmp_path / "loss.svg").read_text().startswith("<?xml") and "softmax" in text
     assert 1.5 < float(loss) < 4  # from ln 96 = 4.6 at the start
     assert text.startswith("The ")
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilm import backend
 from minilm.autograd import ops
 from minilm.autograd.fused import check_floats, kernel_fits
 from minilm.autograd.operation import fused
@@ -54,7 +55,7 @@ def attention(query, key, value, mask=None, causal=False, scale=None, keep=None,
     total = ops.sum(e, -1, keepdims=True)
     weights = e / where(raw(total) == 0, 1, total)  # (B, H, T, S)
     if keep is not None:
-        weights = where(keep, weights * keep_scale, 0)
+        weights = where(backend.asarray(raw(keep)), weights * keep_scale, 0)
     return matmul(weights, value)
 
 
@@ -265,7 +266,7 @@ def _scale_of(scale: float | None, query: Any) -> float:
 
 def _visible(mask: Any, causal: bool, T: int, S: int) -> Any:
     """Booleans that broadcast to (B, H, T, S): where a query may read. None: everywhere."""
-    mask = raw(mask)
+    mask = None if mask is None else backend.asarray(raw(mask))
     if not causal:
         return mask
     past = xp.arange(S)[None, :] <= xp.arange(T)[:, None] + (S - T)  # (T, S)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from minilm.autograd.devices import explain_devices
 from minilm.autograd.guards import check_guards
 from minilm.autograd.operation import Node
 from minilm.autograd.state import observers, set_recording, state
@@ -48,7 +49,10 @@ def _initial_cotangent(output: Tensor, cotangent: Any) -> Any:
         raise ShapeError(
             tr("backward: cotangent of shape {got}, wanted {wanted}", got=shape(cotangent), wanted=output.shape)
         )
-    return cotangent if isinstance(cotangent, Tensor) else xp.asarray(cotangent, dtype=output.dtype)
+    if isinstance(cotangent, Tensor):
+        explain_devices("backward", [("cotangent", cotangent)], None)
+        return cotangent
+    return xp.asarray(cotangent, dtype=output.dtype)
 
 
 def _parents(source: Any) -> list[Any]:
@@ -163,7 +167,8 @@ def accumulate(leaf: Tensor, g: Any, fresh: bool) -> None:
     elif leaf.grad is not None and not leaf.grad.requires_grad:
         leaf.grad._data += g
     elif leaf.grad is not None:
-        leaf.grad = leaf.grad + g
+        with set_recording(True):  # the walk that brings g records nothing, but this gradient has a history to keep
+            leaf.grad = leaf.grad + g
     elif leaf.grad_buffer is not None:
         leaf.grad_buffer[...] = g
         leaf.grad = wrap(leaf.grad_buffer, None)

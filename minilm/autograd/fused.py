@@ -105,7 +105,11 @@ def check_indices(op: str, name: str, indices: Any, size: int) -> None:
                 got=getattr(indices, "dtype", type(indices)),
             )
         )
-    if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= size):
+    if not indices.size:
+        return
+    low, high = backend.extremes(indices)
+    if low < 0 or high >= size:
+        indices = backend.to_numpy(indices)
         bad = int(indices[(indices < 0) | (indices >= size)][0])
         raise DataError(
             tr(
@@ -386,10 +390,11 @@ def _check_linear(x: Any, weight: Any, bias: Any) -> None:
 def embedding(ids, weight):
     """y = the rows of `weight` that `ids` name. ids: integers (...), weight: (V, D) -> (..., D).
 
+    ids of the host are looked at there and then moved; those of a device cost the transfer of two numbers to check.
     Errors: DataError for an id that is not from 0 to V-1, DTypeError for ids that are no integers.
     """
     _check_embedding(ids, weight)
-    return getitem(weight, raw(ids))
+    return getitem(weight, backend.asarray(raw(ids)))
 
 
 @embedding.kernel
@@ -457,7 +462,7 @@ def masked_scale(x, keep, scale):
     """y = scale · x where keep, else 0. keep: boolean, of x's shape; scale: a number."""
     check_floats("masked_scale", x=x)
     check_shape("masked_scale", "keep", keep, shape(x))
-    return x * keep * scale
+    return x * backend.asarray(raw(keep)) * scale
 
 
 @masked_scale.kernel

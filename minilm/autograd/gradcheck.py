@@ -20,6 +20,7 @@ from minilm.i18n import tr
 
 TOLERANCE = {1: 1e-7, 2: 1e-5}
 STEP = 1e-3
+ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a function of a few operations
 
 
 class GradientError(MinilmError, AssertionError):
@@ -49,7 +50,8 @@ def gradcheck(
     values = [_as_float64(x) for x in inputs]
     rng = np.random.default_rng(seed)
     tolerance = TOLERANCE[order] if tolerance is None else tolerance
-    _check_first_order(f, values, rng, every_entry, tolerance if order == 1 else TOLERANCE[1], tr("gradient"))
+    first = tolerance if order == 1 else TOLERANCE[1]
+    noise = _check_first_order(f, values, rng, every_entry, first, tr("gradient"))
     if order == 2:
         y = f(*[_constant(x) for x in values])
         directions = [_random(rng, x.shape) for x in values if _is_float(x)]
@@ -60,11 +62,10 @@ def gradcheck(
             it = iter(floats)
             y = f(*[next(it) if isinstance(x, Tensor) else x for x in xs])
             gradients = grad(y, floats, u, create_graph=True)
-            return sum(((g * v).sum() for g, v in zip(gradients, directions, strict=True)), start=Tensor(np.zeros(())))
+            return sum(((g * v).sum() for g, v in zip(gradients, directions, strict=True)), start=Tensor(xp.zeros(())))
 
-        _check_first_order(
-            directional_derivative, [cotangent, *values], rng, every_entry, tolerance, tr("gradient of the gradient")
-        )
+        second = tr("gradient of the gradient")
+        _check_first_order(directional_derivative, [cotangent, *values], rng, every_entry, tolerance, second, noise)
     return True
 
 
@@ -82,13 +83,24 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 def _check_first_order(
-    f: Callable, values: Sequence[Any], rng: np.random.Generator, every_entry: bool, tolerance: float, what: str
-) -> None:
+    f: Callable,
+    values: Sequence[Any],
+    rng: np.random.Generator,
+    every_entry: bool,
+    tolerance: float,
+    what: str,
+    noise: float = 0.0,
+) -> float:
+    """GradientError if a gradient is wrong by more than `tolerance`, relative, and by more than the noise.
+
+    Returns the noise: how far rounding ⟨u, f⟩ can put a slope off, below which differences say nothing.
+    """
     tensors = [Tensor(x, requires_grad=True) if _is_float(x) else x for x in values]
     y = f(*tensors)
     if y.dtype != np.float64:
         raise DTypeError(tr("gradcheck: f returned {got}; it must compute in float64 when its inputs are", got=y.dtype))
     u = _random(rng, y.shape)
+    noise += ROUNDING * float(xp.abs(u * y.data).sum()) / STEP
     inputs = [t for t in tensors if isinstance(t, Tensor)]
     gradients = iter([g.data for g in grad(y, inputs, u)]) if y.requires_grad else (xp.zeros(t.shape) for t in inputs)
 
@@ -109,8 +121,9 @@ def _check_first_order(
         v = _random(rng, x.shape)
         expected, got = along(v), float((g * v).sum())
         scale = max(abs(expected), abs(got), 0.1 * float(xp.sqrt((g * g).sum())))
-        if every_entry or not (abs(expected - got) <= tolerance * scale):
-            _check_entries(along, g, i, tolerance, what, expected, got, scale)
+        if every_entry or not (abs(expected - got) <= tolerance * scale + noise):
+            _check_entries(along, g, i, tolerance, noise, what, expected, got, scale)
+    return noise
 
 
 def _constant(z: Any) -> Any:
@@ -118,7 +131,15 @@ def _constant(z: Any) -> Any:
 
 
 def _check_entries(
-    along: Callable, g: Any, i: int, tolerance: float, what: str, expected: float, got: float, scale: float
+    along: Callable,
+    g: Any,
+    i: int,
+    tolerance: float,
+    noise: float,
+    what: str,
+    expected: float,
+    got: float,
+    scale: float,
 ) -> None:
     """Every entry by itself; raise the report of the worst one if one is wrong, or if the direction already was."""
     g = backend.to_numpy(g)
@@ -129,8 +150,8 @@ def _check_entries(
         slopes[index] = along(backend.asarray(unit))
     size = max(float(np.abs(slopes).max(initial=0)), float(np.abs(g).max(initial=0)))
     errors = np.abs(slopes - g)
-    wrong = ~(errors <= tolerance * size)  # so that NaN counts as wrong
-    if not wrong.any() and abs(expected - got) <= tolerance * scale:
+    wrong = ~(errors <= tolerance * size + noise)  # so that NaN counts as wrong
+    if not wrong.any() and abs(expected - got) <= tolerance * scale + noise:
         return
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(errors), np.inf, errors))), g.shape) if g.size else ()
     raise GradientError(_report(what, i, tuple(int(k) for k in worst), slopes, g, wrong, expected, got))

@@ -76,10 +76,15 @@ def check_guards(node: Any, replay: bool = False) -> None:
             )
 
 
+def is_locked(array: Any) -> bool:
+    """Whether nobody may write into the array; never so on a device."""
+    return isinstance(array, np.ndarray) and not array.flags.writeable
+
+
 @contextlib.contextmanager
 def writable(array: Any) -> Iterator[Any]:
     """`array`, unlocked while the block runs: for optimizers and loading, who then count up each leaf's version."""
-    locked = [a for a in (owner_of(array), array) if isinstance(a, np.ndarray) and not a.flags.writeable]
+    locked = [a for a in (owner_of(array), array) if is_locked(a)]
     for a in locked:
         a.flags.writeable = True
     try:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minilm import backend
 from minilm.autograd import ops
 from minilm.autograd.fused import (
     check_floats,
@@ -47,11 +48,16 @@ def cross_entropy(logits, targets, ignore_index=-100, label_smoothing=0.0, class
     Errors: DataError for a target outside 0 … V-1.
     """
     _check_loss("cross_entropy", logits, targets, ignore_index, label_smoothing, class_weights, reduction)
-    targets = raw(targets)
+    return _cross_entropy(logits, targets, ignore_index, label_smoothing, class_weights, reduction)
+
+
+def _cross_entropy(logits, targets, ignore_index, label_smoothing, class_weights, reduction):
+    """The definition, of arguments that are in order."""
+    targets = backend.asarray(raw(targets))
     V, dtype = shape(logits)[-1], logits.dtype
     used = targets != ignore_index
     y = xp.where(used, targets, 0)
-    w = xp.ones(V, dtype) if class_weights is None else raw(class_weights).astype(dtype)
+    w = xp.ones(V, dtype) if class_weights is None else backend.asarray(raw(class_weights), dtype)
     w_y = xp.where(used, w[y], 0)  # (...)
     logp = log_softmax(logits)
     losses = -(1 - label_smoothing) * w_y * squeeze(take_along_axis(logp, expand_dims(y, -1), -1), -1)
@@ -74,7 +80,7 @@ def linear_cross_entropy(
     _check_head(x, weight, targets, bias, ignore_index, label_smoothing, class_weights, reduction)
     logits = matmul(x, swapaxes(weight))  # (..., V)
     logits = logits if bias is None else logits + bias
-    return cross_entropy(logits, targets, ignore_index, label_smoothing, class_weights, reduction)
+    return _cross_entropy(logits, targets, ignore_index, label_smoothing, class_weights, reduction)
 
 
 def _or_one(denominator: Any) -> Any:
@@ -251,7 +257,7 @@ def _check_targets(op: str, rows: tuple[int, ...], V: int, targets: Any, ignore_
     targets = raw(targets)
     check_shape(op, "targets", targets, rows)
     if hasattr(targets, "dtype") and targets.dtype.kind in "iu":
-        targets = targets[targets != ignore_index]
+        targets = targets * (targets != ignore_index)  # 0, which is in range
     check_indices(op, "targets", targets, V)
 
 

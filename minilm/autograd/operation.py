@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from minilm import backend
+from minilm.autograd.devices import explain_devices
 from minilm.autograd.guards import frozen, guard
 from minilm.autograd.state import fast, observed, observers, state
 from minilm.autograd.tensor import Tensor, shape, value, wrap
@@ -84,6 +85,10 @@ class _Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
+    def _named(self, args: tuple) -> Iterator[tuple[str, Any]]:
+        """Each argument with its name, as far as errors need it."""
+        return zip(self.parameters[:1] * len(args) if self.variadic else self.parameters, args, strict=False)
+
     def _bind(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """All arguments in their order, defaults filled in (a variadic operation's options stay keywords)."""
         if self.variadic:
@@ -127,10 +132,17 @@ class Primitive(_Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = self._bind(args, kwargs)
         compute = observed(self, self.forward) if observers else self.forward
-        y = compute(*[value(a) for a in args], **kwargs)
+        try:
+            y = compute(*[value(a) for a in args], **kwargs)
+        except TypeError as error:
+            explain_devices(self.name, self._named(args), error)
+            raise
         if not any([isinstance(a, Tensor) for a in args]):
             return y
-        y = frozen(xp.asarray(y), args)
+        if not isinstance(y, xp.ndarray):  # a number, or what a foreign array made of itself
+            explain_devices(self.name, self._named(args), None)
+            y = xp.asarray(y)
+        y = frozen(y, args)
         _warn_of_upcast(self.name, y, args)
         live = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad and self.rule(i)]
         if not (live and state.recording and y.dtype.kind == "f"):
@@ -199,7 +211,7 @@ class Fused(_Operation):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not fast.on or state.tape is not None or not backend.is_numpy():
-            return self.forward(*args, **kwargs)
+            return self._twin(args, kwargs)
         if kwargs or len(args) != len(self.parameters):
             args, _ = self._bind(args, kwargs)
         kernel = observed(self, self._kernel) if observers else self._kernel
@@ -226,6 +238,13 @@ class Fused(_Operation):
             guard(node, a, needed=True)
         return wrap(y, node)
 
+    def _twin(self, args: tuple, kwargs: dict) -> Any:
+        try:
+            return self.forward(*args, **kwargs)
+        except TypeError as error:  # integers and booleans may lie on the host: the twin moves them
+            explain_devices(self.name, [*self._named(args), *kwargs.items()], error, kinds="f")
+            raise
+
     def cotangents(self, node: Node, g: Any, wanted: set[int]) -> Iterator[tuple[Any, Any]]:
         """(source, its cotangent), for each source that is wanted."""
         gradients = dict(zip(self.differentiable, self._kernel_vjp(g, node.saved), strict=True))
@@ -248,6 +267,7 @@ def unbroadcast(g: Any, to: tuple[int, ...]) -> Any:
 
 
 def _warn_of_upcast(name: str, y: Any, args: Sequence[Any]) -> None:
-    if y.dtype == np.float64 and any([isinstance(a, Tensor) and a._data.dtype == np.float32 for a in args]):
+    narrow = y.dtype == np.float64 and any([isinstance(a, Tensor) and a._data.dtype == np.float32 for a in args])
+    if narrow and name != "astype":  # which was asked to
         message = tr("{op}: float32 and float64 were mixed, so the result is float64; cast one of them", op=name)
         warnings.warn(message, UpcastWarning, stacklevel=3)

@@ -17,6 +17,9 @@ def _matmul(a, b):
     return xp.matmul(a, b)
 
 
+_matmul.name = "matmul"  # to those who read an error
+
+
 @_matmul.vjp("a")
 def _(g, a_shape, b):
     """ā = g bᵀ, summed over stretched batch axes."""

@@ -1,5 +1,6 @@
 """The same entries elsewhere: operations that move, pick, repeat and join entries, their gradients beneath."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ def transpose(x, axes=None):
 @transpose.vjp("x")
 def _(g, axes):
     """The inverse permutation."""
-    return transpose(g, None if axes is None else tuple(int(i) for i in np.argsort([a % len(axes) for a in axes])))
+    if axes is None:
+        return transpose(g)
+    return transpose(g, tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes))))
 
 
 @primitive
@@ -57,7 +60,7 @@ def broadcast_to(x, shape):
         return xp.broadcast_to(x, shape)
     except ValueError:
         raise ShapeError(
-            tr("broadcast_to: shape {got} does not broadcast to {wanted}", got=np.shape(x), wanted=shape)
+            tr("broadcast_to: shape {got} does not broadcast to {wanted}", got=getattr(x, "shape", ()), wanted=shape)
         ) from None
 
 
@@ -83,6 +86,9 @@ def squeeze(x, axis):
 @primitive
 def _concatenate(*xs, axis):
     return xp.concatenate(xs, axis=axis)
+
+
+_concatenate.name = "concatenate"  # to those who read an error
 
 
 @_concatenate.vjp("xs")
@@ -115,7 +121,7 @@ def split(x, parts, axis=0):
     if sum(sizes) != n:
         raise ShapeError(tr("split: an axis of size {n} does not make parts {parts}", n=n, parts=parts))
     before = (slice(None),) * (axis % len(shape(x)))
-    ends = np.cumsum(sizes).tolist()
+    ends = itertools.accumulate(sizes)
     return [x[(*before, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True)]
 
 
@@ -156,7 +162,10 @@ def _(g, k):
 
 
 def _raw_index(index: Any) -> Any:
-    return tuple(value(i) for i in index) if isinstance(index, tuple) else value(index)
+    """The index as arrays take it; a list becomes an array where the others are."""
+    if isinstance(index, tuple):
+        return tuple([_raw_index(i) for i in index])
+    return xp.asarray(index) if isinstance(index, list) and index else value(index)
 
 
 def _is_basic(index: Any) -> bool:
@@ -185,6 +194,7 @@ def _(g, x_shape, index):
 @primitive
 def scatter(x, index, shape):
     """The adjoint of indexing: zeros of the shape, with x added at the index."""
+    x = xp.asarray(x)  # the cotangent of a single entry may be a bare number
     y = xp.zeros(shape, dtype=x.dtype)
     if _is_basic(index):
         y[index] = x
@@ -195,7 +205,7 @@ def scatter(x, index, shape):
 
 @scatter.vjp("x")
 def _(g, index):
-    return g[index]
+    return getitem(g, index)
 
 
 def take_along_axis(x, indices, axis):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilm import backend
-from minilm.autograd.guards import writable
+from minilm.autograd.guards import is_locked, writable
 from minilm.errors import DTypeError, GraphError, ShapeError
 from minilm.i18n import tr
 
@@ -76,7 +76,7 @@ class Tensor:
     def data(self, array: Any) -> None:
         if self.node is not None:
             raise GraphError(tr("data: the output of {op} cannot be changed; make a new Tensor", op=self.node.label))
-        if array is not self._data and not self._data.flags.writeable:
+        if array is not self._data and is_locked(self._data):
             raise GraphError(
                 tr("data: this parameter's memory belongs to an optimizer; write into it with tensor.assign(array)")
             )
@@ -85,10 +85,10 @@ class Tensor:
 
     def assign(self, array: Any) -> None:
         """Write `array` into this leaf's memory, wherever that lies (ShapeError if the shapes differ)."""
-        if np.shape(array) != self.shape:
-            raise ShapeError(tr("assign: got shape {got}, wanted {wanted}", got=np.shape(array), wanted=self.shape))
+        if shape(array) != self.shape:
+            raise ShapeError(tr("assign: got shape {got}, wanted {wanted}", got=shape(array), wanted=self.shape))
         with writable(self._data) as memory:
-            memory[...] = array
+            memory[...] = backend.asarray(value(array), self.dtype)
         self.version += 1
 
     shape = property(lambda self: self._data.shape, doc="The sizes of the axes.")

@@ -90,6 +90,12 @@ def explain(error: BaseException) -> str | None:
             return str(error)
         case KeyboardInterrupt():
             return tr("stopped by Ctrl-C")
+        case MemoryError() if type(error).__name__ == "OutOfMemoryError":  # CuPy's, which need not be installed
+            return tr(
+                "the memory of the GPU is full ({problem}): take a smaller batch, context or model, or end what else "
+                "computes there",
+                problem=str(error).split("\n")[0],
+            )
         case MemoryError():
             return tr("the memory is full: take a smaller batch, context or model, or close other programs")
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):

@@ -34,6 +34,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         (tr("matrix products"), _blas(found["blas"])),
         (tr("their speed"), _speed(found["matmul_gflops"])),
         ("CuPy", _cupy(found["cupy"])),
+        (tr("GPU tests"), _gpu_tests(found["cupy"])),
         (tr("cores"), _cores(found["cores"])),
         (tr("memory"), tr("{n:.1f} GiB", n=found["memory"] / 2**30) if found["memory"] else tr("unknown")),
         (tr("language"), found["language"]),
@@ -65,7 +66,20 @@ def _speed(gflops: float | None) -> str:
 def _cupy(cupy: dict[str, Any]) -> str:
     if not cupy["installed"]:
         return tr("not installed (only for NVIDIA GPUs: pip install 'minilm[cupy]')")
-    return cupy["device"] or tr("installed, no device answers")
+    said = cupy["device"] or tr("no device answers: {problem}", problem=cupy["problem"])
+    return f"{cupy['version'] or ''} ({said})".strip()
+
+
+def _gpu_tests(cupy: dict[str, Any]) -> str:
+    """What of the GPU's path is tested here, and by which command."""
+    if cupy["device"]:
+        return tr("they run here, with `make test`")
+    if cupy["installed"]:
+        return tr(
+            "they do not run here; `make test` runs the same tests on a strict stand-in for a device, and reads every "
+            "call of the array module against the signatures of this CuPy"
+        )
+    return tr("they do not run here; `make test` runs the same tests on a strict stand-in for a device")
 
 
 def _cores(cores: dict[str, Any]) -> str:

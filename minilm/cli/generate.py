@@ -22,9 +22,12 @@ def generate(
     top_p: float = typer.Option(None, help=tr("Choose among the most probable tokens that together reach p only.")),
     seed: int = typer.Option(None, min=0, help=tr("Of the draws: the same seed makes the same text.")),
     cache: bool = typer.Option(True, help=tr("Keep keys and values of what was read; the text is the same without.")),
+    backend: str = typer.Option("numpy", help=tr("What computes: numpy, or cupy on an NVIDIA GPU.")),
 ) -> None:
+    from minilm.backend import use
     from minilm.generation import stream_text
 
+    use(backend)
     model, tokenizer = load_trained(source)
     pieces = stream_text(
         model,

@@ -48,6 +48,7 @@ def gpt(
     warmup: int = o.WARMUP,
     decay: float = o.DECAY,
     evaluate_every: int = o.EVALUATE_EVERY,
+    backend: str = o.BACKEND,
     ngrams: bool = typer.Option(True, help=tr("On a text: set the n-gram models beside the result.")),
 ) -> None:
     pretrain("gpt", locals().copy())
@@ -91,15 +92,18 @@ def bert(
     warmup: int = o.WARMUP,
     decay: float = o.DECAY,
     evaluate_every: int = o.EVALUATE_EVERY,
+    backend: str = o.BACKEND,
 ) -> None:
     pretrain("bert", locals().copy())
 
 
 def pretrain(kind: str, options: dict[str, Any]) -> None:
     """Begin a training of that kind, or go on with one of whichever kind the run is; then say what came of it."""
+    from minilm.backend import use
     from minilm.pretraining import Pretraining, free_folder
     from minilm.pretraining.recipes import KINDS
 
+    use(options["backend"])
     fields = [field.name for field in dataclasses.fields(KINDS[kind])]
     changes = {name: options[name] for name in fields if options.get(name) is not None}
     world = {name: options[name] for name in WORLD_OPTIONS if options[name] is not None}

@@ -17,7 +17,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, value
-from minilm.backend import asarray, to_numpy, xp
+from minilm.backend import anywhere, asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
 from minilm.models.checks import (
@@ -236,7 +236,7 @@ class BertForPreTraining(Module):
             return PreTrainingLoss(mlm, None, mlm_right, 0)
         if self.next_sentence is None:
             raise ConfigError(tr("next_label: this model has no next-sentence head; make it with next_sentence=True"))
-        next_label, logits = asarray(value(next_label)), self.next_sentence(pooled)  # (B,), (B, 2)
+        next_label, logits = anywhere(value(next_label)), self.next_sentence(pooled)  # (B,), (B, 2)
         right = to_numpy(value(logits).argmax(-1)) == to_numpy(next_label)  # (B,)
         nsp = F.cross_entropy(logits, next_label, ignore_index=ignore_index, reduction=reduction)
         return PreTrainingLoss(mlm, nsp, mlm_right, int(right.sum()))
@@ -245,7 +245,7 @@ class BertForPreTraining(Module):
         self, hidden: Any, targets: Any, reduction: str = "mean", ignore_index: int = -100
     ) -> tuple[Tensor, int]:
         """The loss of the words from hidden states (B, T, D), and how many of them were guessed right."""
-        targets = asarray(value(targets))
+        targets = anywhere(value(targets))
         flat = checked_targets(targets, hidden.shape[:2]).reshape(-1)  # (B·T,)
         chosen = (flat != ignore_index).nonzero()[0]  # (n,)
         features, wanted = self._features(rows_at(hidden, chosen)), flat[chosen]  # (n, D), (n,)

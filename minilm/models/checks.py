@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minilm.autograd import value
-from minilm.backend import asarray
+from minilm.backend import anywhere, extremes
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
 from minilm.i18n import tr
 
@@ -33,7 +33,7 @@ def check_epsilon(got: Any) -> None:
 
 def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:
     """ids as an integer array (B, T) that fits vocabulary and context, of which `past` is taken; else an error."""
-    ids = asarray(value(ids))
+    ids = anywhere(value(ids))
     if ids.ndim != 2 or not ids.size:
         raise ShapeError(
             tr(
@@ -48,7 +48,7 @@ def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:
         raise ShapeError(
             tr("ids: {got} positions are longer than the model's context of {limit}", got=total, limit=context)
         )
-    low, high = int(ids.min()), int(ids.max())
+    low, high = extremes(ids)
     if low < 0 or high >= vocab_size:
         raise DataError(
             tr(
@@ -65,7 +65,7 @@ def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
     """Segment ids as integers (B, T) below `count`, all 0 for None; else an error."""
     if segments is None:
         return np.zeros(wanted, int)
-    segments = asarray(value(segments))
+    segments = anywhere(value(segments))
     if segments.shape != wanted:
         raise ShapeError(
             tr("segments: got shape {got}, wanted {wanted}: one entry for each position", got=segments.shape,
@@ -73,7 +73,7 @@ def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
         )  # fmt: skip
     if segments.dtype.kind not in "iu":
         raise DTypeError(tr("segments: got {got}, wanted integers, 0 for the first text", got=segments.dtype))
-    low, high = int(segments.min()), int(segments.max())
+    low, high = extremes(segments)
     if low < 0 or high >= count:
         raise DataError(
             tr("segments: got {got}, but the model has segments 0 to {last}", got=low if low < 0 else high,
@@ -84,7 +84,7 @@ def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
 
 def checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
     """The attention mask as booleans (B, S), else an error."""
-    mask = asarray(value(mask))
+    mask = anywhere(value(mask))
     if mask.shape != wanted:
         raise ShapeError(
             tr(

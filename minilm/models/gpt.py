@@ -16,7 +16,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, no_grad, value
-from minilm.backend import asarray, to_numpy, xp
+from minilm.backend import anywhere, asarray, to_numpy
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.models.checks import check_counts, check_dropout, check_epsilon, checked_ids, checked_mask
@@ -135,11 +135,12 @@ class GPT(Module):
         past = cache.length if cache else 0
         ids = checked_ids(ids, self.config.vocab_size, self.config.context, past)
         B, T = ids.shape
-        positions = xp.arange(past, past + T)  # (T,)
-        if attention_mask is not None:
+        if attention_mask is None:
+            places = F.getitem(self.position_embedding.weight, slice(past, past + T))  # (T, D)
+        else:
             real = checked_mask(attention_mask, (B, past + T))
-            positions = xp.maximum(xp.cumsum(real, axis=1) - 1, 0)[:, past:]  # (B, T)
-        return self.dropout(self.token_embedding(ids) + self.position_embedding(positions))
+            places = self.position_embedding((real.cumsum(axis=1) - 1).clip(0)[:, past:])  # (B, T, D)
+        return self.dropout(self.token_embedding(ids) + places)
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
@@ -147,7 +148,7 @@ class GPT(Module):
         mask = None
         if attention_mask is not None:
             real = checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
-            mask = real[:, None, None, :]  # (B, 1, 1, S)
+            mask = asarray(real)[:, None, None, :]  # (B, 1, 1, S)
         for i, block in enumerate(self.blocks):
             x = block(x, mask, cache.layer(i) if cache else None)  # (B, T, D)
         if cache:
@@ -167,7 +168,7 @@ class GPT(Module):
         held as a whole.
         """
         hidden = self.hidden(ids, attention_mask)  # (B, T, D)
-        targets = asarray(value(targets))
+        targets = anywhere(value(targets))
         return F.linear_cross_entropy(hidden, self._head(), targets, ignore_index=ignore_index, reduction=reduction)
 
     def new_cache(self, batch: int = 1) -> KVCache:
@@ -191,11 +192,11 @@ def attention_weights(model: GPT, ids: Any) -> list[np.ndarray]:
 
     For ids (T,) they are (H, T, T). Rows sum to 1; nothing is dropped.
     """
-    found = []
+    found, ids = [], to_numpy(value(ids))
     with model.evaluating():
         x = model.embed(np.atleast_2d(ids))  # (B, T, D)
         for block in model.blocks:
             weights = block.attention.weights(block.norm1(x) if block.norm_first else x)
             found.append(to_numpy(value(weights)))
             x = block(x)
-    return found if np.ndim(ids) == 2 else [weights[0] for weights in found]
+    return found if ids.ndim == 2 else [weights[0] for weights in found]

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, value
-from minilm.backend import asarray, to_numpy, xp
+from minilm.backend import anywhere, asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
 from minilm.models.bert import HEAD, Bert, BertConfig, initial_generator
@@ -82,7 +82,7 @@ class BertForTokenClassification(_Head):
         self, ids: Any, labels: Any, segments: Any = None, attention_mask: Any = None, reduction: str = "mean"
     ) -> Tensor:
         """−Σ log p(label) over the labels (B, T) that are not -100: later pieces, [CLS], [SEP] and padding are."""
-        return F.cross_entropy(self(ids, segments, attention_mask), asarray(value(labels)), reduction=reduction)
+        return F.cross_entropy(self(ids, segments, attention_mask), anywhere(value(labels)), reduction=reduction)
 
 
 class SpanLogits(NamedTuple):
@@ -118,7 +118,7 @@ class BertForQuestionAnswering(_Head):
         """−½ Σ (log p(start) + log p(end)). starts, ends: integers (B,), the answer's first and last token; both 0,
         the place of [CLS], where the passage holds no answer. DataError where an end stands before its start.
         """
-        starts, ends = asarray(value(starts)), asarray(value(ends))
+        starts, ends = anywhere(value(starts)), anywhere(value(ends))
         if bool((ends < starts).any()):
             raise DataError(tr("ends: row {row} ends before it starts", row=int((ends < starts).argmax())))
         logits = self(ids, segments, attention_mask)
@@ -165,14 +165,16 @@ class BertForMultipleChoice(_Head):
 
     def __call__(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> Any:
         """Logits (B, C), for a softmax over the C choices of a row. ids, segments, attention_mask: (B, C, T)."""
-        shape = asarray(value(ids)).shape
+        shape = anywhere(value(ids)).shape
         if len(shape) != 3:
             raise ShapeError(tr("ids: got shape {got}, wanted (B, C, T): C choices for each row", got=shape))
-        each = [None if a is None else asarray(value(a)).reshape(-1, shape[2]) for a in (ids, segments, attention_mask)]
+        each = [
+            None if a is None else anywhere(value(a)).reshape(-1, shape[2]) for a in (ids, segments, attention_mask)
+        ]
         return self._of_row(*each).reshape(shape[0], shape[1])
 
     def loss(
         self, ids: Any, labels: Any, segments: Any = None, attention_mask: Any = None, reduction: str = "mean"
     ) -> Tensor:
         """−Σ log p(label), labels (B,): the number of the choice that is right."""
-        return F.cross_entropy(self(ids, segments, attention_mask), asarray(value(labels)), reduction=reduction)
+        return F.cross_entropy(self(ids, segments, attention_mask), anywhere(value(labels)), reduction=reduction)

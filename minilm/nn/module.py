@@ -18,6 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from minilm.autograd import Tensor
+from minilm.autograd import value as raw
+from minilm.backend import to_numpy
 from minilm.errors import CheckpointError
 from minilm.i18n import tr
 
@@ -157,7 +159,7 @@ class Module:
         the sentence lists every name that is missing, unexpected or of another shape.
         """
         parameters = dict(self.named_parameters())
-        arrays = {name: a.numpy() if isinstance(a, Tensor) else np.asarray(a) for name, a in state.items()}
+        arrays = {name: to_numpy(raw(a)) for name, a in state.items()}
         faults = _misfits(parameters, arrays)
         if faults:
             raise CheckpointError(tr("these weights do not fit {name}: ", name=type(self).__name__) + "; ".join(faults))

@@ -342,21 +342,20 @@ def _check(name: str, got: float, right: bool, wanted: str) -> None:
 
 def global_norm(arrays: Iterable[Any]) -> float:
     """‖(a₁, a₂, …)‖ = √ Σ a², over all entries of all arrays; summed in float64 from chunk to chunk."""
-    return math.sqrt(sum(_squares(chunk) for array in arrays for chunk in _chunks(array)))
+    flat = [array.reshape(-1) for array in arrays]
+    if not backend.is_numpy():
+        return math.sqrt(_squares(*flat))  # a device needs no chunks, and one transfer is better than many
+    return math.sqrt(sum(_squares(a[i : i + CHUNK]) for a in flat for i in range(0, a.size, CHUNK)))
 
 
-def _chunks(array: Any) -> list[Any]:
-    flat = array.reshape(-1)
-    return [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)] if backend.is_numpy() else [flat]
-
-
-def _squares(chunk: Any) -> float:
+def _squares(*flat: Any) -> float:
+    """Σ a² over all entries of one-dimensional arrays, as one number of the host."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total = float(xp.dot(chunk, chunk))
+        total = float(sum([xp.dot(a, a) for a in flat]))
         if math.isfinite(total):
             return total
-        wide = chunk.astype(np.float64)  # squares that overflow float32 need not overflow float64
-        return float(xp.dot(wide, wide))
+        wide = [a.astype(np.float64) for a in flat]  # squares that overflow float32 need not overflow float64
+        return float(sum([xp.dot(a, a) for a in wide]))
 
 
 def clip_by_global_norm(parameters: Iterable[Tensor], limit: float) -> float:

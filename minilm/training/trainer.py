@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minilm.backend import to_numpy
+from minilm.backend import is_numpy, to_numpy
 from minilm.errors import CheckpointError, ConfigError, MinilmError, TrainingError
 from minilm.i18n import tr
 from minilm.training.checkpoint import (
@@ -83,7 +83,7 @@ class Trainer:
         self.run, self.callback, self.show = run, callback, show
         model.set_recompute(config.recompute)
         self.optimizer = config.make_optimizer(model.trainable_parameters())
-        self.threads = config.threads or available_cores()
+        self.threads = config.threads or (available_cores() if is_numpy() else 1)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}
         self._parallel: DataParallel | None = None

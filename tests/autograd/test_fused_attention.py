@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 import minilm.functional as F
 from minilm.autograd import Tensor, fast, grad
 from minilm.autograd.gradcheck import gradcheck
+from minilm.backend import asarray, to_numpy
 from minilm.errors import ConfigError, DTypeError, ShapeError
+
+pytestmark = pytest.mark.every_device
 
 seeds = st.integers(0, 2**32 - 1)
 small = st.integers(1, 3)
@@ -92,10 +95,12 @@ def test_what_is_hidden_stays_hidden_at_any_score(on, dtype):
     q = np.full((1, 1, 2, 1), 1.0, dtype)
     k = np.array([-3e4, -3e4, 3e4], dtype).reshape(1, 1, 3, 1)
     v = np.array([1.0, 3, 1e9], dtype).reshape(1, 1, 3, 1)
+    q, k, v = (asarray(a) for a in (q, k, v))
     with fast(on):
         y = F.attention(q, k, v, mask=np.array([True, True, False]), scale=1.0)
-        np.testing.assert_array_equal(y, np.full((1, 1, 2, 1), 2, dtype))
-        np.testing.assert_array_equal(F.attention(q, k, v, causal=True, scale=1.0)[0, 0, 0], [2])
+        np.testing.assert_array_equal(to_numpy(y), np.full((1, 1, 2, 1), 2, dtype))
+        first = F.attention(q, k, v, causal=True, scale=1.0)[0, 0, 0]
+        np.testing.assert_array_equal(to_numpy(first), [2])
 
 
 @pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
@@ -122,7 +127,7 @@ def test_the_future_does_not_change_a_bit_of_the_past(tiles, T, data, rows, seed
     other = qkv.copy()
     other[:, t:] = 1e3 * rng.standard_normal((2, T - t, 24))
     with tiles(TILE_ROWS=rows):
-        a, b = F.self_attention(qkv, 2, causal=True), F.self_attention(other, 2, causal=True)
+        a, b = (to_numpy(F.self_attention(asarray(x), 2, causal=True)) for x in (qkv, other))
     np.testing.assert_array_equal(a[:, :t], b[:, :t])
     assert not np.array_equal(a[:, t:], b[:, t:])
 
@@ -131,21 +136,20 @@ def test_a_future_key_may_hold_anything():
     """NaN or ∞ in a key that no row may read yet: earlier rows do not see it (a value must be finite: 0 · ∞ = NaN)."""
     rng = np.random.default_rng(0)
     q, k, v = (rng.standard_normal((1, 2, 9, 4)) for _ in range(3))
-    y = F.attention(q, k, v, causal=True)
+    y = to_numpy(F.attention(*map(asarray, (q, k, v)), causal=True))
     k[:, :, 6:] = [np.nan, np.inf, -np.inf, 0]
-    np.testing.assert_array_equal(F.attention(q, k, v, causal=True)[:, :, :6], y[:, :, :6])
+    again = to_numpy(F.attention(*map(asarray, (q, k, v)), causal=True))
+    np.testing.assert_array_equal(again[:, :, :6], y[:, :, :6])
 
 
 @given(st.integers(2, 9), st.data(), seeds)
 def test_causal_means_the_end_aligned(T, data, seed):
     """The last n queries alone, against all keys, give the last n rows: what a KV cache relies on."""
     rng = np.random.default_rng(seed)
-    q, k, v = (rng.standard_normal((2, 2, T, 3)) for _ in range(3))
+    q, k, v = (asarray(rng.standard_normal((2, 2, T, 3))) for _ in range(3))
     n = data.draw(st.integers(1, T))
-    all_rows = F.attention(q, k, v, causal=True)
-    np.testing.assert_allclose(
-        F.attention(q[:, :, -n:], k, v, causal=True), all_rows[:, :, -n:], rtol=1e-12, atol=1e-13
-    )
+    all_rows, last = (to_numpy(F.attention(x, k, v, causal=True)) for x in (q, q[:, :, -n:]))
+    np.testing.assert_allclose(last, all_rows[:, :, -n:], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
@@ -192,3 +196,33 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
             F.self_attention(np.zeros((2, 3, 25)), 5)
         with pytest.raises(DTypeError, match="qkv is of bool"):
             F.self_attention(np.zeros((2, 3, 24), bool), 2)
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
+def test_one_query_heeds_mask_and_dropout(on):
+    """As in generation: one query, no gradient, nothing recorded."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((2, 3, n, 4)) for n in (1, 6, 6))
+    mask, keep = rng.random((2, 1, 1, 6)) < 0.6, rng.random((2, 3, 1, 6)) < 0.6
+    e = np.exp(q @ k.swapaxes(2, 3) / 2)
+
+    def attend(q, **options):
+        return to_numpy(F.attention(*map(asarray, (q, k, v)), **options))
+
+    with fast(on):
+        np.testing.assert_allclose(attend(q), e / e.sum(-1, keepdims=True) @ v, rtol=1e-12)
+        wanted = keep * 1.5 * e / e.sum(-1, keepdims=True) @ v
+        np.testing.assert_allclose(attend(q, keep=keep, keep_scale=1.5), wanted, rtol=1e-12)
+        wanted = e * mask / (e * mask).sum(-1, keepdims=True) @ v
+        np.testing.assert_allclose(attend(q, mask=mask), wanted, rtol=1e-12)
+        large = attend(1e4 * q)  # unshifted, exp would overflow
+        best = (q @ k.swapaxes(2, 3)).argmax(-1)
+        np.testing.assert_allclose(large, np.take_along_axis(v, best[..., None], 2), rtol=1e-12)
+
+
+def test_queries_before_the_first_key_read_nothing_in_any_tile(tiles):
+    """Four queries, one key: only the last reads it, although both tiles of two rows see one column."""
+    q, k, v = (asarray(np.ones((1, 1, n, 1))) for n in (4, 1, 1))
+    for rows in (1, 2, 3, 4):
+        with tiles(TILE_ROWS=rows):
+            np.testing.assert_array_equal(to_numpy(F.attention(q, k, v, causal=True)).ravel(), [0, 0, 0, 1])

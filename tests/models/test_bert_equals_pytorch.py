@@ -13,6 +13,8 @@ from minilm.models import (
     BertForTokenClassification,
 )
 
+pytestmark = pytest.mark.every_device
+
 
 def encoder(w, config, ids, segments, mask, prefix="bert."):
     """Hidden states (B, T, D) from named weights, with PyTorch's own attention, norm and GELU; mask (B, T) or None."""

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+pytestmark = pytest.mark.every_device
+
 
 def reference(weights, config, ids):
     """Logits of GPT-1 or GPT-2 from named weights, with PyTorch's own attention, norm and GELU."""

@@ -7,6 +7,8 @@ import minilm as ml
 from minilm.autograd.gradcheck import slope
 from minilm.models import GPT, GPTConfig
 
+pytestmark = pytest.mark.every_device
+
 
 def small(norm, activation, dropout, tied):
     config = GPTConfig(

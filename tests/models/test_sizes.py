@@ -9,6 +9,8 @@ from minilm.autograd import no_grad
 from minilm.errors import ConfigError
 from minilm.models import GPT, SIZES, GPTConfig, count_parameters, gpt_config, parameters_by_part
 
+pytestmark = pytest.mark.every_device
+
 PUBLISHED = {
     "gpt": 116_534_784,
     "gpt2": 124_439_808,

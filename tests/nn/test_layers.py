@@ -7,10 +7,13 @@ import pytest
 
 from minilm.autograd import Tensor
 from minilm.autograd.gradcheck import gradcheck
+from minilm.backend import asarray, to_numpy
 from minilm.errors import ConfigError, ShapeError
 from minilm.nn import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from minilm.nn.init import normal, residual_std
 from minilm.nn.layers import ACTIVATIONS
+
+pytestmark = pytest.mark.every_device
 
 
 def rng(seed=0):
@@ -29,7 +32,7 @@ X = rng(1).standard_normal((2, 5, 6))
 
 def test_linear_is_x_w_plus_b():
     layer = randomized(Linear(6, 4, rng()))
-    np.testing.assert_allclose(layer(X).numpy(), X @ layer.weight.numpy() + layer.bias.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), X @ layer.weight.numpy() + layer.bias.numpy(), rtol=1e-12)
     bare = Linear(6, 4, rng(), bias=False)
     assert bare.bias is None and bare.num_parameters() == 24
     assert layer.num_parameters() == 28
@@ -39,10 +42,12 @@ def test_norms_are_their_formulas():
     layer = randomized(LayerNorm(6, epsilon=1e-3))
     centred = X - X.mean(-1, keepdims=True)
     expected = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3)
-    np.testing.assert_allclose(layer(X).numpy(), expected * layer.weight.numpy() + layer.bias.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        layer(Tensor(X)).numpy(), expected * layer.weight.numpy() + layer.bias.numpy(), rtol=1e-12
+    )
     layer = randomized(RMSNorm(6, epsilon=1e-3))
     expected = X / np.sqrt((X**2).mean(-1, keepdims=True) + 1e-3) * layer.weight.numpy()
-    np.testing.assert_allclose(layer(X).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected, rtol=1e-12)
 
 
 def test_embedding_rows():
@@ -69,12 +74,12 @@ def test_mlp_is_its_formula_with_each_activation(name):
     hidden = X @ layer.up.weight.numpy() + layer.up.bias.numpy()
     hidden = np.vectorize(FORMULAS[name])(hidden)
     expected = hidden @ layer.down.weight.numpy() + layer.down.bias.numpy()
-    np.testing.assert_allclose(layer(X).numpy(), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_two_gelus_differ_as_published():
-    assert abs(float(ACTIVATIONS["gelu_tanh"](np.array([1.0]))[0]) - 0.84119) < 5e-6
-    assert abs(float(ACTIVATIONS["gelu"](np.array([1.0]))[0]) - 0.84134) < 5e-6
+    assert abs(float(ACTIVATIONS["gelu_tanh"](asarray(np.array([1.0])))[0]) - 0.84119) < 5e-6
+    assert abs(float(ACTIVATIONS["gelu"](asarray(np.array([1.0])))[0]) - 0.84134) < 5e-6
 
 
 @pytest.mark.parametrize("make", [lambda: Linear(6, 4, rng()), lambda: LayerNorm(6), lambda: RMSNorm(6),
@@ -117,9 +122,9 @@ def test_wrong_width_is_an_error(layer):
 
 
 def test_normal_is_normal_and_a_function_of_the_generator():
-    a = normal(rng(), (300, 400), 0.02)
+    a = to_numpy(normal(rng(), (300, 400), 0.02))
     assert a.dtype == np.float32
-    np.testing.assert_array_equal(a, normal(rng(), (300, 400), 0.02))
+    np.testing.assert_array_equal(a, to_numpy(normal(rng(), (300, 400), 0.02)))
     assert abs(a.std() / 0.02 - 1) < 0.01 and abs(a.mean()) < 3e-4
     beyond = (abs(a) > 3 * 0.02).mean()
     assert 0.0022 < beyond < 0.0032  # .27 % of a normal, none of a uniform
@@ -134,8 +139,8 @@ def test_residual_std():
 
 def test_dropout_drops_in_training_only_and_keeps_the_mean():
     layer = Dropout(0.25).set_generator(rng())
-    x = np.ones((100, 1000), np.float32)
-    y = np.asarray(layer(x))
+    x = asarray(np.ones((100, 1000), np.float32))
+    y = to_numpy(layer(x))
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs(y.mean() - 1) < 0.01 and abs((y == 0).mean() - 0.25) < 0.005
     assert layer.eval()(x) is x
@@ -164,3 +169,34 @@ def test_attention_mask_of_dropout():
 def test_dropout_must_be_a_probability_below_one(p):
     with pytest.raises(ConfigError, match="dropout is"):
         Dropout(p)
+
+
+# --------------------------------------------------------------------------------------------------------- defaults
+
+
+def test_epsilons_are_the_published_ones():
+    x = 1e-3 * X  # so small that ε shows
+    centred = x - x.mean(-1, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(LayerNorm(6).astype(np.float64)(Tensor(x)).numpy(), expected, rtol=1e-10)
+    expected = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(RMSNorm(6).astype(np.float64)(Tensor(x)).numpy(), expected, rtol=1e-10)
+
+
+def test_layers_begin_as_they_say():
+    for layer in (Linear(200, 300, rng()), Embedding(300, 200, rng())):
+        assert abs(layer.weight.numpy().std() / 0.02 - 1) < 0.02
+    assert (Linear(3, 4, rng()).bias.numpy() == 0).all()
+    norm = LayerNorm(5)
+    assert (norm.weight.numpy() == 1).all() and (norm.bias.numpy() == 0).all()
+    assert (RMSNorm(5).weight.numpy() == 1).all()
+    layer = MLP(200, 300, rng(), std=0.1, out_std=0.01)
+    assert abs(layer.up.weight.numpy().std() / 0.1 - 1) < 0.02
+    assert abs(layer.down.weight.numpy().std() / 0.01 - 1) < 0.02
+    assert MLP(4, 8, rng()).activation is ACTIVATIONS["gelu_tanh"]
+    assert residual_std(2, 0.1) == 0.05
+    assert all(p.dtype == np.float32 for p in layer.parameters())
+
+
+def test_dropout_is_active_at_any_positive_probability():
+    assert Dropout(1e-6).active and Dropout(0.999).active and not Dropout(0.0).active

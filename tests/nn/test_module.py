@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from minilm.autograd import Tensor
+from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import CheckpointError, GraphError
 from minilm.models import GPT, GPTConfig
 from minilm.nn import Dropout, LayerNorm, Linear, Module, Parameter
+
+pytestmark = pytest.mark.every_device
 
 
 def rng(seed=0):
@@ -50,7 +53,7 @@ def test_gpt_names():
 
 
 def test_a_parameter_is_a_leaf_that_keeps_memory_and_dtype():
-    array = rng().standard_normal((2, 3))
+    array = asarray(rng().standard_normal((2, 3)))
     p = Parameter(array)
     assert p.requires_grad and p.node is None and p.data is array and p.dtype == np.float64
 
@@ -69,10 +72,11 @@ def test_load_restores_every_value_and_keeps_memory_and_dtype():
     model.load_state_dict(state)
     for name, p in model.named_parameters():
         assert p.data is memory[name] and p.dtype == np.float32
-        np.testing.assert_array_equal(p.data, state[name].astype(np.float32))
-    np.testing.assert_array_equal(model.second.weight.data, state["first.weight"].astype(np.float32))
+        np.testing.assert_array_equal(p.numpy(), state[name].astype(np.float32))
+    np.testing.assert_array_equal(model.second.weight.numpy(), state["first.weight"].astype(np.float32))
 
 
+@pytest.mark.numpy_only("CuPy cannot lock memory")
 def test_load_writes_into_memory_that_belongs_to_an_optimizer():
     model = LayerNorm(4)
     flat = np.zeros(8, np.float32)
@@ -106,7 +110,7 @@ def test_load_names_every_fault_and_changes_nothing():
     assert "not numbers of this kind: layers.0.bias (<U1)" in said
     assert said.startswith("these weights do not fit Tied: ")
     for name, p in model.named_parameters():
-        np.testing.assert_array_equal(p.data, before[name])
+        np.testing.assert_array_equal(p.numpy(), before[name])
 
 
 @pytest.mark.parametrize("fault", ["missing", "unexpected", "shape"])
@@ -131,13 +135,13 @@ def test_replica_shares_values_and_nothing_else():
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         assert q is not p and q.data is p.data
     assert twin.layers is not model.layers and twin.layers[0] is not model.layers[0]
-    x = rng(3).standard_normal((5, 3)).astype(np.float32)
+    x = asarray(rng(3).standard_normal((5, 3)).astype(np.float32))
     y = twin.second(twin.first(x))
     y.backward(rng(4).standard_normal(y.shape).astype(np.float32))
     assert twin.first.weight.grad is not None and all(p.grad is None for p in model.parameters())
     model.scale.data -= 0.5
     model.first.bias.assign(np.full(3, 8.0))
-    np.testing.assert_array_equal(twin.first.bias.data, [8, 8, 8])
+    np.testing.assert_array_equal(twin.first.bias.numpy(), [8, 8, 8])
     twin.eval()
     assert model.training and model.layers[0].training and not twin.layers[0].training
 
@@ -150,7 +154,7 @@ def test_gpt_replica_keeps_the_head_tied():
         m.loss(ids, ids).backward()
     assert len(twin.parameters()) == len(model.parameters())
     for (name, p), q in zip(model.named_parameters(), twin.parameters(), strict=True):
-        np.testing.assert_array_equal(p.grad.data, q.grad.data, err_msg=name)
+        np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy(), err_msg=name)
         assert p.grad.data is not q.grad.data
 
 
@@ -160,10 +164,10 @@ def test_bare_has_arrays_for_parameters_and_computes_the_same():
     assert type(bare) is Tied and bare.parameters() == [] and len(model.parameters()) == len(NAMES)
     assert bare.first.weight is model.first.weight.data is bare.second.weight
     assert bare.layers[0].bias is model.layers[0].bias.data and bare.frozen is model.frozen
-    x = rng(3).standard_normal((5, 3)).astype(np.float32)
+    x = asarray(rng(3).standard_normal((5, 3)).astype(np.float32))
     y = bare.layers[0](bare.second(x))
-    assert type(y) is np.ndarray
-    np.testing.assert_array_equal(y, model.layers[0](model.second(x)).numpy())
+    assert type(y) is xp.ndarray
+    np.testing.assert_array_equal(to_numpy(y), model.layers[0](model.second(x)).numpy())
     bare.eval()
     assert model.training and model.layers[0].training
 
@@ -188,7 +192,7 @@ def test_evaluating_restores_each_part_even_after_an_error():
 
 def test_zero_grad_and_astype():
     model = Tied()
-    model.first(np.ones((1, 3), np.float32)).backward(np.ones((1, 3)))
+    model.first(Tensor(np.ones((1, 3), np.float32))).backward(np.ones((1, 3)))
     assert model.first.weight.grad is not None
     model.zero_grad()
     assert model.first.weight.grad is None
@@ -205,3 +209,11 @@ def test_repr_is_a_tree_with_shapes():
     assert "      qkv: Linear" in lines and "        weight (4, 12)" in lines
     assert not re.search("blocks.1", repr(model))
     assert "  layers.0: Linear\n    weight (3, 2)" in repr(Tied())
+
+
+def test_names_of_modules_are_paths():
+    assert [name for name, _ in Tied().named_modules()] == ["", "first", "layers.0", "layers.1", "second"]
+    model = GPT(GPTConfig(vocab_size=5, context=4, width=4, layers=2, heads=2))
+    named = dict(model.named_modules())
+    assert named[""] is model and named["blocks.1.attention.qkv"] is model.blocks[1].attention.qkv
+    assert [name for name, _ in model.blocks[0].mlp.named_modules("mlp")] == ["mlp", "mlp.up", "mlp.down"]

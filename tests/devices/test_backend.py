@@ -1,0 +1,94 @@
+"""Choosing what computes: by name, by module, by the command line; what cannot be is one sentence."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from strict import strict, use_double
+
+from minilm import backend
+from minilm.cli.app import explain, main
+from minilm.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def numpy_again():
+    yield
+    backend.use("numpy")
+
+
+def fails(*_):
+    raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient\n  and more")
+
+
+WITHOUT = {
+    "no CuPy": (None, "import of cupy halted"),
+    "no driver": (
+        types.SimpleNamespace(zeros=fails),
+        "cudaErrorInsufficientDriver: CUDA driver version is insufficient",
+    ),
+    "a broken wheel": (types.SimpleNamespace(), "zeros"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_without_a_gpu_it_is_one_sentence_and_numpy_stays(monkeypatch, name):
+    module, reason = WITHOUT[name]
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    with pytest.raises(ConfigError) as error:
+        backend.use("cupy")
+    said = str(error.value)
+    assert said.startswith("CuPy cannot compute here (") and reason in said and "minilm[cupy]" in said
+    assert "\n" not in said and backend.is_numpy()
+
+
+def test_by_name_and_by_module():
+    with pytest.raises(ConfigError, match="backend 'torch' is unknown: use 'numpy' or 'cupy'"):
+        backend.use("torch")
+    with use_double():
+        assert backend.name() == "strict" and not backend.is_numpy()
+        assert backend.is_array(backend.asarray([1.0])) and not backend.is_array(np.ones(1))
+    assert backend.name() == "numpy" and backend.is_numpy()
+
+
+def test_a_full_gpu_is_one_sentence():
+    class OutOfMemoryError(MemoryError):
+        pass
+
+    said = explain(OutOfMemoryError("Out of memory allocating 4,096 bytes (allocated so far: 0 bytes).\nmore"))
+    assert said is not None and said.startswith("the memory of the GPU is full (Out of memory allocating 4,096 bytes")
+    assert "smaller batch" in said and "\n" not in said
+    assert "GPU" not in str(explain(MemoryError()))
+
+
+def minilm(*args, capsys):
+    try:
+        status = main([str(a) for a in args])
+    except SystemExit as stopped:
+        status = stopped.code
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_the_command_line_trains_and_writes_there(tmp_path, capsys, monkeypatch):
+    text, run = tmp_path / "text.txt", tmp_path / "run"
+    text.write_text("the cat sat on the mat and the dog sat on the log.\n" * 40, encoding="utf-8")
+    small = ["--config", "tiny", "--steps", "3", "--width", "8", "--batch", "2", "--context", "8", "--no-ngrams"]
+    monkeypatch.setitem(backend._LOADERS, "cupy", lambda: strict)
+    with use_double():
+        command = ["pretrain", "gpt", "--data", text, "--out", run, *small, "--backend", "cupy"]
+        status, out, err = minilm(*command, capsys=capsys)
+        assert (status, err) == (0, "") and "threads: 1" in out
+        assert not backend.is_numpy()
+        options = ["generate", run, "the ", "--tokens", 5, "--seed", 1]
+        there = minilm(*options, "--backend", "cupy", capsys=capsys)
+    here = minilm(*options, capsys=capsys)
+    assert backend.is_numpy() and there == here and here[0] == 0 and here[1].startswith("the ")
+
+
+@pytest.mark.parametrize("command", [("pretrain", "gpt"), ("generate", ".")])
+def test_the_command_line_says_why_it_cannot(command, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    status, _, err = minilm(*command, "--backend", "cupy", capsys=capsys)
+    assert status == 1 and err.startswith("minilm: CuPy cannot compute here (") and len(err.splitlines()) == 1
