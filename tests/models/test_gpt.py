@@ -435,3 +435,23 @@ def test_configuration_as_json():
         GPTConfig.from_dict({"vocab_size": 3, "colour": 1, "size": 2})
     with pytest.raises(ConfigError, match="vocab_size"):
         GPTConfig.from_dict({"width": 4})
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_without_the_causal_mask_every_position_reads_what_follows(causal):
+    config = GPTConfig(vocab_size=11, context=8, width=16, layers=1, heads=2, causal=causal)
+    assert GPTConfig.from_dict(config.to_dict()) == config
+    model = GPT(config, seed=0)
+    ids = np.arange(8)[None] % 11
+    other = ids.copy()
+    other[0, 7] = 10
+    before, after = (model(x).numpy()[0, :7] for x in (ids, other))
+    assert (before == after).all(-1).all() if causal else (before != after).any(-1).all()
+    if not causal:
+        with pytest.raises(ConfigError, match="no causal mask"):
+            model.new_cache()
+
+
+def test_causal_is_yes_or_no():
+    with pytest.raises(ConfigError, match="causal is 'maybe'"):
+        GPTConfig(vocab_size=11, causal="maybe")
