@@ -15,7 +15,7 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, value
-from minilm.backend import asarray, xp
+from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
 from minilm.models.bert import HEAD, last_real, rows_at
@@ -89,13 +89,14 @@ class _Head(Module):
     def _language_loss(self, hidden: Any, ids: Any, mask: Any) -> Tensor:
         """Σ over the sequences of −(1/n) Σ log p(token | those before it), over a sequence's n real tokens but the
         first."""
-        N, T = ids.shape
+        _, T = ids.shape
+        ids, mask = to_numpy(ids), to_numpy(mask)  # how many are scored is a question of the host
         scored = mask[:, 1:] & mask[:, :-1]  # (N, T − 1)
-        at = xp.nonzero(xp.concatenate([scored, xp.zeros((N, 1), dtype=bool)], 1).reshape(-1))[0]  # (n,)
+        at = np.flatnonzero(np.pad(scored, ((0, 0), (0, 1))))  # (n,)
         logits = self.gpt.logits(rows_at(hidden, at))  # (n, V)
         losses = F.cross_entropy(logits, ids.reshape(-1)[at + 1], reduction="none")  # (n,)
-        weights = (1 / xp.maximum(scored.sum(1), 1))[at // T].astype(logits.dtype)
-        return F.sum(losses * weights)
+        weights = 1 / np.maximum(scored.sum(1), 1)
+        return F.sum(losses * asarray(weights[at // T], logits.dtype))
 
     def _logits(self, hidden: Any, mask: Any, of: tuple[int, ...]) -> Any:
         raise NotImplementedError

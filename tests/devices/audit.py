@@ -25,7 +25,8 @@ HARMLESS = set(
     "bool_ dtype errstate finfo float16 float32 float64 floating generic inf int16 int32 int64 int8 integer nan "
     "ndarray newaxis pi random uint16 uint32 uint64 uint8 broadcast_shapes can_cast".split()
 )
-HOST_FILES = ("cli", "text", "doctor.py", "generation.py", "ngram.py", "plots.py", "pretraining.py", "resources.py",
+HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", "filling.py", "generation.py",
+              "ngram.py", "plots.py", "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
               "training/objectives.py", "models/sizes.py")  # fmt: skip
@@ -39,7 +40,12 @@ HOST = {
     "backend.py:asarray": "gives a list or a number its dtype before it is moved",
     "backend.py:anywhere": "lists and numbers, which lie on the host",
     "backend.py:to_numpy": "what is on the host already",
+    "models/bert.py:Bert.pool": "which rows are read is known on the host",
+    "models/checks.py:checked_segments": "segments of nobody, which lie on the host like others",
     "models/gpt.py:attention_weights": "ids that were brought down, before they are used",
+    "models/gpt_heads.py:_Head._language_loss": "how many tokens are scored is asked of arrays that were brought down",
+    "models/heads.py:best_spans": "works on logits that were brought down",
+    "nn/init.py:TruncatedGenerator.standard_normal": "draws on the host, as every initialisation does",
     "nn/module.py:Module.state_dict": "copies what numpy() brought down",
     "seeing/graph.py:describe": "what to_numpy brought down",
     "training/optim.py:FlatParameters.__init__": "sizes of parameters",

@@ -161,7 +161,7 @@ def test_ids_of_the_device_cost_the_check_of_their_range():
         with counting() as transfers:
             gpt.loss(ids, targets).backward()
     assert moved(transfers) == [
-        ("down", (2,), "_checked_ids"),  # by the model, in its own words
+        ("down", (2,), "checked_ids"),  # by the model, in its own words
         ("down", (2,), "check_indices"),  # by the embedding, which does not know
         ("down", (2,), "check_indices"),  # of the targets
     ]
