@@ -229,3 +229,15 @@ def test_a_small_step_along_the_direction_is_no_excuse() -> None:
     with pytest.raises(GradientError):
         gradcheck(off_by(1.5e-7), np.array([0.4]), seed=seed)
     assert gradcheck(off_by(0.5e-7), np.array([0.4]), seed=seed)
+
+
+def test_a_tiny_function_is_judged_by_its_own_size() -> None:
+    """What rounding is allowed shrinks with the function, and so does what is allowed of its gradient."""
+
+    @primitive
+    def tiny(x):
+        return x * x * 1e-12
+
+    tiny.vjp("x")(lambda g, x: 3e-12 * g * x)
+    with pytest.raises(GradientError, match=r"wrong in 3 of 3 entries[\s\S]*every entry is 1\.5 times"):
+        gradcheck(tiny, np.array([1.0, 2.0, 3.0]))

@@ -121,7 +121,7 @@ class Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list) -> None:
-        items[:] = [item for item in items if not _foreign(item)]
+        items[:] = [item for item in items if not (_foreign(item) or _repeated(item))]
         if self.place is not None:
             items[:] = [item for item in items if item.nodeid in self.place]
             items.sort(key=lambda item: self.place[item.nodeid])
@@ -139,6 +139,12 @@ def _foreign(item: Any) -> bool:
         return any(word in inspect.getsource(item.function) for word in FOREIGN)
     except (AttributeError, OSError, TypeError):
         return False
+
+
+def _repeated(item: Any) -> bool:
+    """Whether a test runs on NumPy too: for what goes wrong only where arrays are moved there is tests/devices."""
+    device = item.callspec.params.get("device") if hasattr(item, "callspec") else None
+    return device == "strict" and "tests/devices" not in item.nodeid
 
 
 class Watch:
@@ -310,9 +316,10 @@ def in_parallel(
 
 
 def test_files(folders: Iterable[str] = TESTS) -> list[Path]:
-    """The files that hold the tests of some folders (or are named themselves)."""
+    """The files that hold the tests of some folders (or are named themselves), but for those that plant mistakes."""
     places = [ROOT / folder for folder in folders]
-    return [p for place in places for p in ([place] if place.is_file() else sorted(place.rglob("test_*.py")))]
+    found = [p for place in places for p in ([place] if place.is_file() else sorted(place.rglob("test_*.py")))]
+    return [p for p in found if "planted" not in p.name]
 
 
 def survey(jobs: int, folders: Iterable[str] = TESTS) -> Map:
