@@ -745,4 +745,4 @@ def test_the_warning_of_an_upcast_points_at_the_users_line() -> None:
     for operation in (lambda: x + asarray(np.ones(1)), lambda: F.exp(x) * asarray(np.ones(1))):
         with pytest.warns(UpcastWarning) as seen:
             operation()
-        assert seen[0].filename == __file__
+        assert (seen[0].filename, seen[0].lineno) == (__file__, operation.__code__.co_firstlineno)
