@@ -26,7 +26,8 @@ def jvp(output: Tensor, inputs: Tensors, tangents: Any) -> Tensor:
     """
     xs, vs = _paired("jvp", inputs, tangents)
     cotangent = Tensor(xp.zeros(output.shape, output.dtype), requires_grad=True)
-    return _gradient_along(grad(output, xs, cotangent, create_graph=True), vs, [cotangent])[0]
+    (product,) = _gradient_along(grad(output, xs, cotangent, create_graph=True), vs, [cotangent])
+    return product
 
 
 def hvp(output: Tensor, inputs: Tensors, vectors: Any) -> Any:

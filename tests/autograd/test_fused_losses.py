@@ -183,3 +183,13 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
             F.linear_cross_entropy(x, np.zeros((5, 6)), t)
         with pytest.raises(ShapeError, match=r"bias has shape \(4,\), wanted \(5,\)"):
             F.linear_cross_entropy(x, w, t, np.zeros(4))
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
+def test_with_one_class_nothing_is_left_to_learn(on):
+    """The only class is certain; a row that is ignored must not be looked up beyond it."""
+    logits = Tensor(np.array([[2.0], [3.0]]), requires_grad=True)
+    with fast(on):
+        loss = F.cross_entropy(logits, asarray(np.array([0, -100])))
+        loss.backward()
+    assert loss.item() == 0 and not logits.grad.numpy().any()

@@ -738,3 +738,11 @@ def test_only_floating_numbers_carry_a_gradient() -> None:
     for array in (np.array([True]), np.array([1], np.uint8), np.array([1]), np.array([1j])):
         with pytest.raises(DTypeError, match=f"a tensor of {array.dtype} has no gradient"):
             Tensor(array, requires_grad=True)
+
+
+def test_the_warning_of_an_upcast_points_at_the_users_line() -> None:
+    x = Tensor([1.0])
+    for operation in (lambda: x + asarray(np.ones(1)), lambda: F.exp(x) * asarray(np.ones(1))):
+        with pytest.warns(UpcastWarning) as seen:
+            operation()
+        assert (seen[0].filename, seen[0].lineno) == (__file__, operation.__code__.co_firstlineno)
