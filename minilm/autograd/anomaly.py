@@ -126,7 +126,7 @@ class detect_anomaly(Observer):  # noqa: N801 -- reads as the function that it i
         if not has_nan and not in_g and any(_has(a, xp.isinf) for a in _arrays(_values_of(node))):
             return  # an infinity that was passed in
         argument = _argument(node, source)
-        nan, infinite = ([g] if in_g and _has(g, f) else [] for f in (xp.isnan, xp.isinf))
+        nan, infinite = ([g] if _has(g, f) else [] for f in (xp.isnan, xp.isinf))
         raise AnomalyError(
             _sentence(
                 tr("{op}: its gradient rule gave {what}", op=_label(node.operation), what=_found(d)),

@@ -219,6 +219,6 @@ def take_along_axis(x, indices, axis):
                 wanted=shape(x),
             )
         )
-    grid = [xp.arange(n).reshape([-1 if j == i else 1 for j in range(ndim)]) for i, n in enumerate(shape(indices))]
+    grid = [xp.arange(n).reshape([n if j == i else 1 for j in range(ndim)]) for i, n in enumerate(shape(indices))]
     grid[axis % ndim] = indices
     return getitem(x, tuple(grid))

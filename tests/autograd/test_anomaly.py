@@ -266,3 +266,20 @@ def test_only_real_anomalies_of_large_numbers() -> None:
     assert anomaly.all_finite(np.zeros((0, 3))) and anomaly.all_finite(1.5) and not anomaly.all_finite(NAN)
     assert anomaly.all_finite(np.array([1])) and anomaly.all_finite(None)
     assert not anomaly.all_finite(np.float32(INF))
+
+
+@pytest.mark.parametrize(("which", "a", "b"), [("a", 1.0, 1e300), ("b", 1e300, 1.0)])
+def test_the_cotangent_is_named_by_its_own_argument(which, a, b) -> None:
+    """ā = g b and b̄ = g a: only the one with the large factor overflows."""
+    x, y = (ml.Tensor(np.array([value]), requires_grad=True) for value in (a, b))
+    product = x * y
+    with ml.detect_anomaly(), pytest.raises(AnomalyError, match=f"as the cotangent of {which}"):
+        product.backward(np.array([1e10]))
+
+
+@pytest.mark.parametrize(("bad", "said"), [(np.inf, "received an infinity, in"), (np.nan, "received NaN, in")])
+def test_what_a_gradient_rule_received_is_told_from_what_it_made(bad, said) -> None:
+    x = ml.Tensor(np.ones(2), requires_grad=True)
+    y = x * 2.0
+    with ml.detect_anomaly(), pytest.raises(AnomalyError, match=rf"it {said} the array of shape \(2,\)"):
+        y.backward(np.array([1.0, bad]))
