@@ -746,3 +746,31 @@ def test_the_warning_of_an_upcast_points_at_the_users_line() -> None:
         with pytest.warns(UpcastWarning) as seen:
             operation()
         assert (seen[0].filename, seen[0].lineno) == (__file__, operation.__code__.co_firstlineno)
+
+
+def test_a_cotangent_of_too_many_entries_is_refused_too() -> None:
+    @primitive
+    def doubled(x):
+        return x * 2
+
+    doubled.vjp("x")(lambda g: g.sum())
+    with pytest.raises(ShapeError, match=r"doubled: a gradient rule returned shape \(\) for .* \(3,\)"):
+        doubled(leaf(3)).backward(np.ones(3))
+
+    @primitive
+    def picked(x):
+        return x[0]
+
+    picked.vjp("x")(lambda g, x_shape: asarray(np.ones((9, *x_shape))))
+    with pytest.raises(ShapeError, match=r"picked: a gradient rule returned shape \(9, 3\) for .* \(3,\)"):
+        picked(leaf(3)).backward()
+
+
+def test_any_name_but_y_is_an_argument() -> None:
+    @primitive
+    def square(z):
+        return z * z
+
+    square.vjp("z")(lambda g, z: 2 * g * z)
+    x = leaf(3)
+    np.testing.assert_allclose(grad(square(x), x, np.ones(3)).numpy(), 2 * x.numpy())
