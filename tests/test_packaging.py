@@ -190,5 +190,5 @@ class TestProject:
             "make lint",
             "make test",
             "make network",
-            "make mutants MUTANTS='--count 60'",
+            "make mutants MUTANTS='--count 64'",
         ]
