@@ -133,7 +133,7 @@ def write_config(model: Any) -> dict[str, Any]:
         "initializer_range": c.initial_std,
         "tie_word_embeddings": c.tied,
         "pad_token_id": None,  # theirs without a word is 0, which is never learned
-        **(_labels(model.classifier.bias.size) if isinstance(model, _LABELLED) else {}),
+        **(_labels(model.classifier.weight.shape[1]) if isinstance(model, _LABELLED) else {}),
     }
 
 

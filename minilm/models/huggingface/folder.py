@@ -82,7 +82,7 @@ def _describe(folder: Path) -> tuple[Family, str, Settings]:
                known=", ".join(FAMILIES))
         )  # fmt: skip
     family = FAMILIES[kind]
-    name = names[0] if isinstance(names, list) and len(names) == 1 else None
+    name = str(names[0]) if isinstance(names, list) and len(names) == 1 else ""
     if name not in family.architectures:
         raise ConfigError(
             tr("{file}: architectures is {got!r}; of a {kind}, minilm builds one of {known}", file=folder / CONFIG,
