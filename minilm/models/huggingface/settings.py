@@ -21,7 +21,7 @@ ACTIVATIONS = {
 }
 
 # How a model was made or is run, not what it computes.
-_OF_NO_EFFECT = (
+OF_NO_EFFECT = (
     "_name_or_path", "architectures", "chunk_size_feed_forward", "dtype", "gradient_checkpointing", "model_type",
     "name_or_path", "output_attentions", "output_hidden_states", "output_past", "return_dict", "torch_dtype",
     "torchscript", "transformers_version", "use_cache",
@@ -34,7 +34,7 @@ _KEPT = (
     "task_specific_params", "temperature", "tokenizer_class", "top_k", "top_p", "unk_token_id",
 )  # fmt: skip
 # What is built nowhere here, unless a family asks for it itself.
-_REQUIRED: dict[str, tuple[Any, ...]] = {
+NOT_BUILT: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "cross_attention_hidden_size": (None,),
     "is_decoder": (False,),
@@ -97,10 +97,10 @@ class Settings:
 
     def finish(self) -> None:
         """ConfigError that names every setting which nobody asked for."""
-        self.ignore(*_OF_NO_EFFECT)
+        self.ignore(*OF_NO_EFFECT)
         self.keep(*_KEPT)
-        for name in _REQUIRED.keys() - self._known:
-            self.require(name, *_REQUIRED[name])
+        for name in NOT_BUILT.keys() - self._known:
+            self.require(name, *NOT_BUILT[name])
         if unknown := sorted(set(self._theirs) - self._known):
             raise ConfigError(
                 tr("a {kind} here has no setting {names}: nothing is known of what it would change, so the model is "
