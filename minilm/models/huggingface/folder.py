@@ -187,10 +187,9 @@ def save(model: Any, folder: str | Path, max_shard_bytes: int | None = None) -> 
     settings = {**family.write_config(model), **model.published}
     settings |= {"architectures": [architecture], "model_type": family.model_type, "dtype": str(dtype)}
     made = not folder.exists()
-    spare = [
-        replace(w, theirs=(extra,)) for extra, of in family.spare(model).items() for w in table if w.theirs == (of,)
-    ]
-    shards = _shards([*table, *spare], parameters, max_shard_bytes)
+    alone = {weight.theirs[0]: weight for weight in table}
+    table += [replace(alone[of], theirs=(spare,)) for spare, of in family.spare(model).items()]
+    shards = _shards(table, parameters, max_shard_bytes)
     written: list[Path] = []
     try:
         for path, content in _files(folder, parameters, shards, settings):

@@ -45,11 +45,8 @@ def test_it_computes_the_same(tmp_path, architecture, settings, mask):
     states = ours.hidden_states(IDS, mask)
     assert len(states) == len(their.hidden_states) == settings["n_layer"] + 1
     pairs = {f"h{i}": pair for i, pair in enumerate(zip(states, their.hidden_states, strict=True))}
-    pairs |= {
-        "logits": (ours(IDS, mask), their.logits),
-        "loss": (ours.loss(IDS, targets, attention_mask=mask), their.loss),
-    }
-    agree(theirs, ours, pairs, real)
+    loss = ours.loss(IDS, targets, attention_mask=mask)
+    agree(theirs, ours, {**pairs, "logits": (ours(IDS, mask), their.logits), "loss": (loss, their.loss)}, real)
 
 
 @pytest.mark.parametrize(("architecture", "settings"), CASES, ids=str)
