@@ -82,7 +82,10 @@ BAD = {
     "no config": (lambda f: (f / CONFIG).unlink(), "has no config.json, which says what model it is"),
     "no JSON": (lambda f: (f / CONFIG).write_text("{"), "config.json is no JSON: "),
     "a list": (lambda f: (f / CONFIG).write_text("[]"), "config.json holds no JSON object"),
-    "another kind": (lambda f: settings(f, model_type="mamba"), "model_type is 'mamba'; minilm builds openai-gpt, gpt2, bert"),
+    "another kind": (
+        lambda f: settings(f, model_type="mamba"),
+        "model_type is 'mamba'; minilm builds openai-gpt, gpt2, ",
+    ),
     "no kind": (lambda f: settings(f, model_type=...), "model_type is None; minilm builds "),
     "another architecture": (
         lambda f: settings(f, architectures=["GPT2DoubleHeadsModel"]),
@@ -94,22 +97,32 @@ BAD = {
         "a gpt2 here has no setting alibi, sliding_window: nothing is known of what it would change",
     ),
     "a value that is not built": (
-        lambda f: settings(f, add_cross_attention=True), "add_cross_attention is True; minilm builds models with False only"
+        lambda f: settings(f, add_cross_attention=True),
+        "add_cross_attention is True; minilm builds models with False only",
     ),
     "a setting that cannot be": (lambda f: settings(f, n_head=5), "heads is 5, width is 12: heads must divide width"),
-    "a switch that is none": (lambda f: settings(f, tie_word_embeddings="yes"), "tied is 'yes'; it must be True or False"),
+    "a switch that is none": (
+        lambda f: settings(f, tie_word_embeddings="yes"),
+        "tied is 'yes'; it must be True or False",
+    ),
     "a cut file": (cut, "model.safetensors is no whole safetensors file .*: fetch it again"),
     "an empty file": (lambda f: (f / WEIGHTS).write_bytes(b""), "is no whole safetensors file .*: fetch it again"),
     "a page of HTML": (lambda f: (f / WEIGHTS).write_text("<!doctype html>" * 9), "is no whole safetensors file"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "has neither model.safetensors nor model.safetensors.index.json"),
     "a pickle": (
         pickled,
-        "as pytorch_model.bin, a pickle, which can run any program when it is opened, so minilm never does; .* convert it "
-        "once with transformers, .*save_pretrained",
+        "as pytorch_model.bin, a pickle, which can run any program when it is opened, so minilm never does; .* convert "
+        "it once with transformers, .*save_pretrained",
     ),
-    "a pickle by another name": (lambda f: (f / WEIGHTS).write_bytes(pickle.dumps({})), "is no safetensors file but a pickle"),
+    "a pickle by another name": (
+        lambda f: (f / WEIGHTS).write_bytes(pickle.dumps({})),
+        "is no safetensors file but a pickle",
+    ),
     "a zip of one": (zipped, "is no safetensors file but a pickle, .*: convert it with transformers' save_pretrained"),
-    "a missing weight": (lambda f: arrays(f, **{WTE: None}), "do not fit its config.json: missing: transformer.wte.weight$"),
+    "a missing weight": (
+        lambda f: arrays(f, **{WTE: None}),
+        "do not fit its config.json: missing: transformer.wte.weight$",
+    ),
     "an unexpected weight": (lambda f: arrays(f, more=np.ones(2, FLOAT)), "unexpected: more$"),
     "a weight of another shape": (
         lambda f: arrays(f, transformer__ln_f__bias=np.ones(3, FLOAT)),
@@ -137,13 +150,18 @@ BAD = {
         r"names model-00002-of-\d+.safetensors, which is missing: fetch it too",
     ),
     "a shard outside": (
-        lambda f: index(f, lambda x: first(x, "../model.safetensors")), "names '../model.safetensors', which lies outside"
+        lambda f: index(f, lambda x: first(x, "../model.safetensors")),
+        "names '../model.safetensors', which lies outside",
     ),
-    "a shard at the root": (lambda f: index(f, lambda x: first(x, "/etc/passwd")), "names '/etc/passwd', which lies outside"),
+    "a shard at the root": (
+        lambda f: index(f, lambda x: first(x, "/etc/passwd")),
+        "names '/etc/passwd', which lies outside",
+    ),
     "an index of another file": (
-        lambda f: index(f, lambda x: first(x, "model-00002-of-00019.safetensors")), "do not agree on which of them has transf"
+        lambda f: index(f, lambda x: first(x, "model-00002-of-00019.safetensors")),
+        "do not agree on which of them has",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("damage", "said"), BAD.values(), ids=BAD)
