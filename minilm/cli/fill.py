@@ -1,5 +1,6 @@
 """`minilm fill`: a trained BERT guesses what stands behind [MASK]; on Mundito, beside what can be known of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,22 @@ def fill(
     from minilm.filling import fill as fill_masks
     from minilm.pretraining import load_trained
 
-    model, tokenizer, run = load_trained(source, kind="bert")
+    trained = load_trained(source, kind="bert")
+    model, tokenizer, _ = trained
     found = fill_masks(
         model, tokenizer, text, second, words, lambda sentence: typer.echo(f"minilm: {sentence}", err=True)
     )
-    known = known_of(run.config, tokenizer, text if second is None else f"{text} {second}", len(found))
+    known = known_of(trained.data, tokenizer, text if second is None else f"{text} {second}", len(found))
     for number, (mask, truth) in enumerate(zip(found, known, strict=True), start=1):
         if len(found) > 1:
             typer.echo(tr("[MASK] number {n}", n=number))
         show_fill(tokenizer, mask.best, truth)
 
 
-def known_of(config: dict[str, Any], tokenizer: Any, text: str, count: int) -> list[Any]:
+def known_of(data: Mapping[str, Any], tokenizer: Any, text: str, count: int) -> list[Any]:
     """The true distribution at each mask where the run's source is Mundito and could have begun a document so, else
     None; says which."""
-    world = config.get("data", {}).get("world")
+    world = data.get("world")
     if world is None:
         return [None] * count
     from minilm.errors import DataError

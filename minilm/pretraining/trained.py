@@ -22,7 +22,12 @@ class Trained(NamedTuple):
     @property
     def kind(self) -> str:
         """ "gpt" or "bert"."""
-        return self.run.config.get("kind", "gpt")
+        return self.model.config.kind.lower()
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What its run says of the data that it learned from."""
+        return self.run.config.get("data") or {}
 
 
 def _gpt(config: Mapping[str, Any]) -> GPT:
@@ -35,7 +40,6 @@ def _bert(config: Mapping[str, Any]) -> BertForPreTraining:
 
 
 MODELS: dict[str, Callable[[Mapping[str, Any]], Any]] = {"gpt": _gpt, "bert": _bert}
-NAMES = {"gpt": "GPT", "bert": "BERT"}
 
 
 def load_trained(path: str | Path, kind: str | None = None) -> Trained:
@@ -50,20 +54,26 @@ def load_trained(path: str | Path, kind: str | None = None) -> Trained:
     within = path.resolve().parent
     checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
     run = Run(within.parent if checkpoint else path)
-    tokenizer = load_tokenizer(run.tokenizer)
-    settings, fingerprint = run.config.get("model"), run.config.get("tokenizer")
     found = run.config.get("kind", "gpt")
-    if not isinstance(settings, dict) or found not in MODELS:
-        raise CheckpointError(tr("{folder}: its config.json describes no model", folder=run.folder))
-    if kind is not None and kind != found:
-        raise ConfigError(
-            tr("{folder} is a {got}, but this needs a {wanted}: give another run", folder=run.folder,
-               got=NAMES[found], wanted=NAMES[kind])
+    if found not in MODELS or not isinstance(run.config.get("model"), dict):
+        raise CheckpointError(
+            tr("{folder}: its config.json describes no model of a kind that is known ({kinds})", folder=run.folder,
+               kinds=", ".join(MODELS))
         )  # fmt: skip
-    if fingerprint is not None and tokenizer.fingerprint != fingerprint:
+    _check_kind(run.folder, found, kind)
+    tokenizer = load_tokenizer(run.tokenizer)
+    if tokenizer.fingerprint != run.config.get("tokenizer", tokenizer.fingerprint):
         raise CheckpointError(
             tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
         )
     model = MODELS[found](run.config)
     model.load_state_dict(run.load(checkpoint).weights)
     return Trained(model.eval(), tokenizer, run)
+
+
+def _check_kind(folder: Path, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise ConfigError(
+            tr("{folder} is a {got}, but this needs a {wanted}: give another run", folder=folder, got=found.upper(),
+               wanted=wanted.upper())
+        )  # fmt: skip

@@ -17,8 +17,8 @@ import numpy as np
 from minilm.errors import CheckpointError, ConfigError
 from minilm.i18n import tr
 from minilm.models import GPT, Bert, BertConfig, GPTConfig
-from minilm.text.tokenizer import Tokenizer, load_tokenizer
-from minilm.training.run import CHECKPOINTS, Run
+from minilm.pretraining.trained import load_trained
+from minilm.text.tokenizer import Tokenizer
 
 CONFIGS: dict[str, Any] = {"gpt": GPTConfig, "bert": BertConfig}
 Layers = int | str | None  # None, 0 … L, "all"
@@ -58,27 +58,10 @@ class Pretrained:
     def open(cls, path: str | Path) -> "Pretrained":
         """Of a run folder (its newest checkpoint) or of a checkpoint within one; CheckpointError where there is none,
         a file is damaged, or weights, settings and vocabulary do not belong together."""
-        path = Path(path)
-        if not path.is_dir():
-            raise CheckpointError(
-                tr("there is no run or checkpoint {path}: give a folder that a training made", path=path)
-            )
-        within = path.resolve().parent
-        checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
-        run = Run(within.parent if checkpoint else path)
-        kind, settings = run.config.get("kind", "gpt"), run.config.get("model")
-        if kind not in CONFIGS or not isinstance(settings, dict):
-            raise CheckpointError(
-                tr("{folder}: its config.json describes no model of a kind that is known ({kinds})", folder=run.folder,
-                   kinds=", ".join(CONFIGS))
-            )  # fmt: skip
-        tokenizer = load_tokenizer(run.tokenizer)
-        if tokenizer.fingerprint != run.config.get("tokenizer", tokenizer.fingerprint):
-            raise CheckpointError(
-                tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
-            )
-        found = cls.of(kind, CONFIGS[kind].from_dict(settings), run.load(checkpoint).weights, tokenizer)
-        return dataclasses.replace(found, data=run.config.get("data") or {})
+        trained = load_trained(path)
+        weights = {name: parameter.numpy() for name, parameter in trained.model.named_parameters()}
+        found = cls.of(trained.kind, trained.model.config, weights, trained.tokenizer)
+        return dataclasses.replace(found, data=trained.data)
 
     @property
     def fingerprint(self) -> str:
