@@ -10,7 +10,9 @@ from minilm.i18n import tr
 
 
 def fill(
-    source: Path = typer.Argument(help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"),
+    source: Path = typer.Argument(
+        help=tr("A run folder, one of its checkpoints, or a Hugging Face folder."), metavar="FOLDER"
+    ),
     text: str = typer.Argument(help=tr("A text with [MASK] in it, once or more often.")),
     second: str = typer.Argument(None, help=tr("A second text, which stands beside the first.")),
     words: int = typer.Option(3, min=1, help=tr("How many words to show for each mask.")),

@@ -9,7 +9,9 @@ from minilm.i18n import tr
 
 
 def finetune(
-    run: Path = typer.Argument(help=tr("A run folder of minilm pretrain, or one of its checkpoints."), metavar="RUN"),
+    run: Path = typer.Argument(
+        help=tr("A run folder, one of its checkpoints, or a Hugging Face folder."), metavar="FOLDER"
+    ),
     task: str = typer.Option(..., help=tr("classify, pair, regress, tag, spans or choice.")),
     train: Path = typer.Option(..., help=tr("Labelled texts to learn from: .csv, .tsv or .jsonl with named columns.")),
     dev: Path = typer.Option(..., help=tr("Labelled texts to choose the learning rate by and to measure on.")),

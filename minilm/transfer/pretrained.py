@@ -56,10 +56,11 @@ class Pretrained:
 
     @classmethod
     def open(cls, path: str | Path) -> "Pretrained":
-        """Of a run folder (its newest checkpoint) or of a checkpoint within one; CheckpointError where there is none,
-        a file is damaged, or weights, settings and vocabulary do not belong together."""
-        trained = load_trained(path)
-        weights = {name: parameter.numpy() for name, parameter in trained.model.named_parameters()}
+        """Of a run folder (its newest checkpoint), of a checkpoint within one, or of a Hugging Face folder; errors are
+        those of `load_trained`."""
+        trained = load_trained(path, tuple(CONFIGS))
+        body = getattr(trained.model, "bert", trained.model)  # whichever head it has
+        weights = {name: parameter.numpy() for name, parameter in body.named_parameters()}
         found = cls.of(trained.kind, trained.model.config, weights, trained.tokenizer)
         return dataclasses.replace(found, data=trained.data)
 

@@ -112,7 +112,7 @@ BAD = {
     "a pickle": (
         pickled,
         "as pytorch_model.bin, a pickle, which can run any program when it is opened, so minilm never does; .* convert "
-        "it once with transformers, .*save_pretrained",
+        "it once with transformers, `GPT2LMHeadModel.from_pretrained.*save_pretrained",
     ),
     "a pickle by another name": (
         lambda f: (f / WEIGHTS).write_bytes(pickle.dumps({})),
