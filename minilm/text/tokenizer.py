@@ -6,13 +6,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from minilm.errors import DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
+
+if TYPE_CHECKING:
+    from minilm.text.inputs import InputRules
 
 FORMAT = "minilm tokenizer 1"
 KINDS = {
@@ -30,6 +33,7 @@ class Tokenizer(ABC):
     """
 
     name: ClassVar[str]
+    inputs: "InputRules | None" = None  # what a published tokenizer's file says of a model's inputs (inputs.py)
 
     @property
     @abstractmethod
@@ -83,6 +87,19 @@ class Tokenizer(ABC):
                 tr("{name} is no special token of this tokenizer; it has: {known}", name=unknown[0], known=known)
             )
         return names
+
+    def check_disallowed(self, text: str, names: str | Collection[str], allowed: Collection[str]) -> None:
+        """DataError if one of the special tokens named (or "all") stands in `text`, but for the allowed ones."""
+        places = {name: text.find(name) for name in self.allowed(names) - set(allowed)}
+        if found := sorted((place, name) for name, place in places.items() if place >= 0):
+            raise DataError(
+                tr(
+                    "the text has the special token {name} at position {position}; allow it (allowed_special), or let "
+                    "it be plain text (leave it out of disallowed_special)",
+                    name=found[0][1],
+                    position=found[0][0],
+                )
+            )
 
     def checked(self, ids: Iterable[int]) -> list[int]:
         """`ids` (list or integer array) as Python ints, all in [0, V); DataError names the first that is not."""
