@@ -21,11 +21,12 @@ def fill(
     from minilm.filling import fill as fill_masks
     from minilm.pretraining import load_trained
 
-    trained = load_trained(source, kind="bert")
+    def say(sentence: str) -> None:
+        typer.echo(f"minilm: {sentence}", err=True)
+
+    trained = load_trained(source, "bert", say)
     model, tokenizer, _ = trained
-    found = fill_masks(
-        model, tokenizer, text, second, words, lambda sentence: typer.echo(f"minilm: {sentence}", err=True)
-    )
+    found = fill_masks(model, tokenizer, text, second, words, say)
     known = known_of(trained.data, tokenizer, text if second is None else f"{text} {second}", len(found))
     for number, (mask, truth) in enumerate(zip(found, known, strict=True), start=1):
         if len(found) > 1:

@@ -52,7 +52,8 @@ def finetune(
         symmetric, layers_of("layers", layers), layers_of("freeze", freeze), max_length,
     )  # fmt: skip
     folder = out or free_folder(Path("runs") / task)
-    chosen = run_workflow(Pretrained.open(run), request, folder, typer.echo)
+    pretrained = Pretrained.open(run, lambda sentence: typer.echo(f"minilm: {sentence}", err=True))
+    chosen = run_workflow(pretrained, request, folder, typer.echo)
     typer.echo(tr("best on {file}: rate {rate:g}, {scores}", file=dev, rate=chosen.settings.rate,
                   scores=in_words(chosen.scores)))  # fmt: skip
     typer.echo(tr("predictions: {path}", path=folder / PREDICTIONS))

@@ -56,5 +56,5 @@ def load_trained(path: Path) -> "tuple[GPT, Tokenizer]":
     """
     from minilm.pretraining.trained import load_trained as load
 
-    model, tokenizer, _ = load(path, ("gpt", "llama"))
+    model, tokenizer, _ = load(path, ("gpt", "llama"), lambda sentence: typer.echo(f"minilm: {sentence}", err=True))
     return model, tokenizer

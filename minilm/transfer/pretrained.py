@@ -7,7 +7,7 @@ and the first n blocks, "all" these and what stands above the last block (final 
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,10 @@ class Pretrained:
         return found
 
     @classmethod
-    def open(cls, path: str | Path) -> "Pretrained":
-        """Of a run folder (its newest checkpoint), of a checkpoint within one, or of a Hugging Face folder; errors are
-        those of `load_trained`."""
-        trained = load_trained(path, tuple(CONFIGS))
+    def open(cls, path: str | Path, on_notice: Callable[[str], None] | None = None) -> "Pretrained":
+        """Of a run folder (its newest checkpoint), of a checkpoint within one, or of a Hugging Face folder; on_notice
+        and errors as for `load_trained`."""
+        trained = load_trained(path, tuple(CONFIGS), on_notice)
         body = getattr(trained.model, "bert", trained.model)  # whichever head it has
         weights = {name: parameter.numpy() for name, parameter in body.named_parameters()}
         found = cls.of(trained.kind, trained.model.config, weights, trained.tokenizer)
