@@ -1,5 +1,6 @@
 """Models: whole networks built of layers, one file each."""
 
+from minilm.models.base import Model
 from minilm.models.bert import Bert, BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
 from minilm.models.gpt_heads import (
@@ -42,6 +43,7 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Model",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",

@@ -1,7 +1,8 @@
 """BERT as Hugging Face publishes it, alone and with the heads that it is pretrained and fine-tuned with.
 
 Their linear layers are PyTorch's, (out, in), so ours are their transposes; query, key and value stand side by side in
-our one matrix.
+our one matrix. Two things differ where padding is misused: theirs never learns the embedding of pad_token_id, even
+where it is no padding; and in question answering theirs lets padding be an answer.
 """
 
 from collections.abc import Callable, Collection, Mapping
