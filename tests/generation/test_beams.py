@@ -9,7 +9,6 @@ import pytest
 from minilm.errors import ConfigError, DataError
 from minilm.generation import beam_search, generate, stream
 from minilm.models import GPT, GPTConfig
-from minilm.nn import KVCache
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +72,6 @@ def test_same_beams_with_and_without_cache(wild, seed):
     found, wanted = (beam_search(wild, prompts, 12, 4, cache=cache, **settings) for cache in (True, False))
     assert (found.ids == wanted.ids).all()
     np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-9)
-
-
-def test_a_cache_is_reordered_where_it_holds_something():
-    cache = KVCache(layers=2, batch=3, heads=1, capacity=4, head_width=2)
-    rows = np.arange(3)[:, None, None, None]  # (B, 1, 1, 1)
-    cache.keys[:], cache.values[:] = rows, 10 + rows
-    cache.advance(2)
-    cache.reorder(np.array([2, 0, 0]))
-    wanted = np.array([2, 0, 0])[:, None, None, None]
-    assert (cache.keys[:, :, :, :2] == wanted).all() and (cache.values[:, :, :, :2] == 10 + wanted).all()
-    assert cache.length == 2
 
 
 def test_one_beam_is_greedy(wild):
