@@ -76,14 +76,8 @@ class MultiHeadAttention(Module):
 
     def _read(self, qkv: Any, cache: "LayerCache | None", rotary: Rotation | None) -> tuple[Any, Any, Any]:
         """Query (B, H, T, K), key and value (B, Hkv, S, K), those of the cache first."""
-        if cache is None:
-            return split_heads(qkv, self.heads, self.kv_heads, rotary)
-        late = rotary is not None and rotary.whole  # the cache's keys turn anew with each length
-        query, key, val = split_heads(qkv, self.heads, self.kv_heads, None if late else rotary)
-        key, val = cache.append(key, val)
-        if late:
-            query, key = rotary.last(query.shape[2]).turn(query), rotary.turn(key)
-        return query, key, val
+        query, key, val = split_heads(qkv, self.heads, self.kv_heads, rotary)
+        return (query, key, val) if cache is None else (query, *cache.append(key, val))
 
 
 def check_heads(width: int, heads: int) -> None:
@@ -141,7 +135,7 @@ def grouped_attention(
     query: (B, H, T, K), key: (B, Hkv, S, K), val: (B, Hkv, S, Kv), H = G Hkv -> (B, H, T, Kv).
     """
     (B, H, T, K), (Hkv, S) = query.shape, key.shape[1:3]
-    if H == Hkv:
+    if Hkv == H:
         return F.attention(query, key, val, mask, causal, scale, keep, keep_scale)
     if T > 1:
         key, val = (_repeated(a, H // Hkv) for a in (key, val))  # each (B, H, S, K)

@@ -29,9 +29,10 @@ class Block(Module):
     """norm="pre":  x ← x + A(N₁(x)),  y = x + M(N₂(x))   (GPT-2: Radford et al. 2019, section 2.3)
     norm="post": x ← N₁(x + A(x)),  y = N₂(x + M(x))   (GPT-1 and BERT, as in Vaswani et al. 2017, section 3.1)
 
-    A: multi-head attention; M: MLP, gated or plain; N: a norm of norm_kind "layer" or "rms"; dropout falls on the
-    attention's weights and on what A and M add. mlp_bias: of the MLP. attention: the further switches of
-    MultiHeadAttention (kv_heads, head_width, bias, scale). x, y: (B, T, D). mask, rotary: as in MultiHeadAttention.
+    A: multi-head attention; M: MLP, a gated one or not, with biases (mlp_bias) or without; N: a norm of norm_kind
+    "layer" or "rms"; dropout falls on the attention's weights and on what A and M add (residual_dropout there, if
+    given). attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias, scale.
+    x, y: (B, T, D). mask, cache, rotary: as in MultiHeadAttention.
     With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
 
@@ -51,6 +52,7 @@ class Block(Module):
         dropout: float = 0.0,
         std: float = STD,
         residual_std: float = STD,
+        residual_dropout: float | None = None,
         gated: bool = False,
         mlp_bias: bool = True,
         **attention: Any,
@@ -63,7 +65,7 @@ class Block(Module):
         self.norm2 = NORMS[norm_kind](width, epsilon)
         kind = GatedMLP if gated else MLP
         self.mlp = kind(width, mlp_width or 4 * width, rng, activation, std, residual_std, mlp_bias)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout if residual_dropout is None else residual_dropout)
 
     def __call__(
         self, x: Any, mask: Any = None, cache: LayerCache | None = None, rotary: Rotation | None = None

@@ -19,22 +19,14 @@ from minilm.i18n import tr
 
 
 class Rotation(NamedTuple):
-    """cos and sin of the angles of some positions, to be broadcast to (B, H, T, K/2).
-
-    whole: they are those of all positions, the cache's too, since the frequencies change with the length.
-    """
+    """cos and sin of the angles of some positions, to be broadcast to (B, H, T, K/2)."""
 
     cos: Any
     sin: Any
-    whole: bool = False
 
     def turn(self, x: Any) -> Any:
         """Queries or keys (B, H, T, K) of these positions, turned."""
         return F.rotary(x, self.cos, self.sin)
-
-    def last(self, count: int) -> "Rotation":
-        """That of the last `count` positions."""
-        return Rotation(self.cos[..., -count:, :], self.sin[..., -count:, :])
 
 
 class Rotary:
@@ -51,21 +43,18 @@ class Rotary:
         self.head_width, self.theta, self.scaling = head_width, theta, scaling or Scaling()
         self.scaling.check(head_width)
 
-    @property
-    def varies(self) -> bool:
-        """Whether the frequencies depend on the length of what is read."""
-        return self.scaling.varies
+    def stage(self, positions: Any) -> int:
+        """A number for the frequencies of a text with these positions: texts of one stage turn alike."""
+        return self.scaling.stage(extremes(positions)[1] + 1) if self.scaling.varies else 0
 
     def __call__(self, positions: Any, dtype: Any) -> Rotation:
-        """positions: integers (T,), the same for each row, or (B, T). The longest length is the largest one + 1."""
-        positions = asarray(positions)
-        length = extremes(positions)[1] + 1 if self.varies else 0
-        frequencies = self.scaling.frequencies(self.theta, self.head_width, length)  # (K/2,)
-        angles = positions[..., None] * frequencies
+        """positions: integers (T,), the same for each row, or (B, T), the text's last one (of any row) among them."""
+        frequencies = self.scaling.frequencies(self.theta, self.head_width, self.stage(positions))  # (K/2,)
+        angles = asarray(positions)[..., None] * frequencies
         if angles.ndim == 3:
             angles = angles[:, None]  # (B, 1, T, K/2), the same for each head
         cos, sin = (self.scaling.amplitude * f(angles) for f in (xp.cos, xp.sin))
-        return Rotation(asarray(cos, dtype), asarray(sin, dtype), self.varies)
+        return Rotation(asarray(cos, dtype), asarray(sin, dtype))
 
 
 # --------------------------------------------------------------------------------------------------------- scalings
@@ -83,8 +72,12 @@ class Scaling:
         """What cos and sin are multiplied by; attention's scores by its square."""
         return 1.0
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        """f (K/2,) in float64 for a text of that length."""
+    def stage(self, length: int) -> int:
+        """What of a text's length its frequencies depend on."""
+        return 0
+
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        """f (K/2,) in float64, for texts of that stage."""
         return theta ** (-xp.arange(0, K, 2) / K)
 
     def check(self, K: int) -> None:
@@ -106,8 +99,8 @@ class LinearScaling(Scaling):
     kind: ClassVar[str] = "linear"
     factor: float
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        return super().frequencies(theta, K, length) / self.factor
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        return super().frequencies(theta, K, stage) / self.factor
 
 
 @dataclass(frozen=True)
@@ -123,9 +116,12 @@ class DynamicScaling(Scaling):
     factor: float
     original_context: int
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        stretch = self.factor * max(length, self.original_context) / self.original_context - (self.factor - 1)
-        return super().frequencies(theta * stretch ** (K / (K - 2)), K, length)
+    def stage(self, length: int) -> int:
+        return max(length, self.original_context)
+
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        stretch = self.factor * stage / self.original_context - (self.factor - 1)
+        return super().frequencies(theta * stretch ** (K / (K - 2)), K, stage)
 
     def check(self, K: int) -> None:
         super().check(K)
@@ -164,8 +160,8 @@ class YarnScaling(Scaling):
     def _sharper(self, mscale: float) -> float:
         return 0.1 * mscale * math.log(self.factor) + 1 if self.factor > 1 else 1.0
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        f = super().frequencies(theta, K, length)
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        f = super().frequencies(theta, K, stage)
         first, last = (
             K * math.log(self.original_context / (2 * math.pi * turns)) / (2 * math.log(theta))
             for turns in (self.beta_fast, self.beta_slow)
@@ -192,8 +188,8 @@ class Llama3Scaling(Scaling):
     high_freq_factor: float
     original_context: int
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        f = super().frequencies(theta, K, length)
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        f = super().frequencies(theta, K, stage)
         turns = self.original_context * f / (2 * math.pi)  # within the original context
         share = (turns - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
         share = share.clip(0, 1)  # of what stays as it is
@@ -233,9 +229,12 @@ class LongRopeScaling(Scaling):
             return self.attention_factor
         return math.sqrt(1 + math.log(self.factor) / math.log(self.original_context)) if self.factor > 1 else 1.0
 
-    def frequencies(self, theta: float, K: int, length: int) -> Any:
-        factors = self.long_factor if length > self.original_context else self.short_factor
-        return super().frequencies(theta, K, length) / asarray(factors, xp.float64)
+    def stage(self, length: int) -> int:
+        return int(length > self.original_context)
+
+    def frequencies(self, theta: float, K: int, stage: int) -> Any:
+        factors = (self.short_factor, self.long_factor)[stage]
+        return super().frequencies(theta, K, stage) / asarray(factors, xp.float64)
 
     def check(self, K: int) -> None:
         super().check(K)
