@@ -8,10 +8,9 @@ No biases, unless asked for. Groups of query heads may share one head of keys an
 2023b, section 2.2), and the rotations may be scaled for long texts (LLaMA 3.1; see nn/rotary.py).
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,18 +19,26 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, xp
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.models.checks import check_counts, check_dropout, check_epsilon, checked_ids, checked_mask
+from minilm.models.base import Config, Model
+from minilm.models.checks import (
+    check_counts,
+    check_dropout,
+    check_epsilon,
+    check_initial_std,
+    check_switch,
+    checked_ids,
+    checked_mask,
+)
 from minilm.models.gpt import DROPOUT, INIT
 from minilm.nn.attention import KVCache, check_heads, check_kv_heads
 from minilm.nn.block import Block, check_choice
 from minilm.nn.init import STD
 from minilm.nn.layers import ACTIVATIONS, Embedding, Linear, RMSNorm
-from minilm.nn.module import Module
 from minilm.nn.rotary import Rotary, Scaling, rope_scaling
 
 
 @dataclass(frozen=True)
-class LlamaConfig:
+class LlamaConfig(Config):
     """What fixes a LLaMA's shape; a ConfigError names the first setting that cannot be.
 
     vocab_size V, context (the most positions it reads), width D, layers L, heads H.
@@ -42,6 +49,8 @@ class LlamaConfig:
     the token embedding. activation: of the MLP's gate. dropout: of the attention's weights, the only one that Hugging
     Face's LLaMA has; the published ones were trained without. initial_std: of all weights to begin with.
     """
+
+    kind: ClassVar[str] = "LLaMA"
 
     vocab_size: int
     context: int = 256
@@ -76,17 +85,13 @@ class LlamaConfig:
         check_counts(self, derived)
         check_kv_heads(self.heads, self.kv_heads)
         check_choice("activation", self.activation, ACTIVATIONS)
-        check_dropout(self.dropout)
+        check_dropout(self, "dropout")
         check_epsilon(self.epsilon)
-        for name in ("theta", "initial_std"):
-            got, least = getattr(self, name), 1 if name == "theta" else 0
-            if not (isinstance(got, (int, float)) and got > least):
-                raise ConfigError(tr("{name} is {got!r}; it must be above {least}", name=name, got=got, least=least))
+        check_initial_std(self.initial_std)
         for name in ("attention_bias", "mlp_bias", "tied"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(
-                    tr("{name} is {got!r}; it must be True or False", name=name, got=getattr(self, name))
-                )
+            check_switch(self, name)
+        if not (isinstance(self.theta, (int, float)) and self.theta > 1):
+            raise ConfigError(tr("theta is {got!r}; it must be above 1", got=self.theta))
         if isinstance(self.rope_scaling, Mapping):
             object.__setattr__(self, "rope_scaling", rope_scaling(self.rope_scaling))
         self.rotary()
@@ -97,23 +102,10 @@ class LlamaConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
-        scaling = self.rope_scaling.to_dict() if self.rope_scaling else None
-        return {**dataclasses.asdict(self), "rope_scaling": scaling}
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The configuration of `to_dict`; ConfigError for a setting that is missing or that no LLaMA has."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := [name for name in settings if name not in known]:
-            raise ConfigError(
-                tr("a LLaMA has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
-            )
-        if "vocab_size" not in settings:
-            raise ConfigError(tr("a LLaMA's settings need vocab_size, the number of its tokenizer's tokens"))
-        return cls(**settings)
+        return {**super().to_dict(), "rope_scaling": self.rope_scaling.to_dict() if self.rope_scaling else None}
 
 
-class Llama(Module):
+class Llama(Model):
     """A LLaMA of the given shape, its weights a pure function of `seed`: N(0, initial_std²), biases 0, norms 1.
 
     So does Hugging Face's LlamaForCausalLM begin (`initializer_range`); the papers do not say how theirs did.
@@ -133,8 +125,7 @@ class Llama(Module):
                 norm_kind="rms",
                 epsilon=c.epsilon,
                 activation=c.activation,
-                dropout=c.dropout,
-                residual_dropout=0.0,
+                attention_dropout=c.dropout,
                 std=std,
                 residual_std=std,
                 gated=True,

@@ -30,8 +30,8 @@ class Block(Module):
     norm="post": x ← N₁(x + A(x)),  y = N₂(x + M(x))   (GPT-1 and BERT, as in Vaswani et al. 2017, section 3.1)
 
     A: multi-head attention; M: MLP, a gated one or not, with biases (mlp_bias) or without; N: a norm of norm_kind
-    "layer" or "rms"; dropout falls on the attention's weights and on what A and M add (residual_dropout there, if
-    given). attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias, scale.
+    "layer" or "rms"; dropout falls on what A and M add and on the attention's weights, unless these have a rate of
+    their own. attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias, scale.
     x, y: (B, T, D). mask, cache, rotary: as in MultiHeadAttention.
     With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
@@ -52,7 +52,7 @@ class Block(Module):
         dropout: float = 0.0,
         std: float = STD,
         residual_std: float = STD,
-        residual_dropout: float | None = None,
+        attention_dropout: float | None = None,
         gated: bool = False,
         mlp_bias: bool = True,
         **attention: Any,
@@ -61,11 +61,12 @@ class Block(Module):
         check_choice("norm_kind", norm_kind, NORMS)
         self.norm_first = norm == "pre"
         self.norm1 = NORMS[norm_kind](width, epsilon)
-        self.attention = MultiHeadAttention(width, heads, rng, causal, dropout, std, residual_std, **attention)
+        of_weights = dropout if attention_dropout is None else attention_dropout
+        self.attention = MultiHeadAttention(width, heads, rng, causal, of_weights, std, residual_std, **attention)
         self.norm2 = NORMS[norm_kind](width, epsilon)
         kind = GatedMLP if gated else MLP
         self.mlp = kind(width, mlp_width or 4 * width, rng, activation, std, residual_std, mlp_bias)
-        self.dropout = Dropout(dropout if residual_dropout is None else residual_dropout)
+        self.dropout = Dropout(dropout)
 
     def __call__(
         self, x: Any, mask: Any = None, cache: LayerCache | None = None, rotary: Rotation | None = None
