@@ -15,6 +15,7 @@ from minilm.models.heads import (
     BertForTokenClassification,
     best_spans,
 )
+from minilm.models.llama import Llama, LlamaConfig
 from minilm.models.sizes import (
     BERT_SIZES,
     SIZES,
@@ -25,11 +26,13 @@ from minilm.models.sizes import (
     gpt_config,
     parameters_by_part,
 )
+from minilm.models.t5 import T5, T5Config, T5Encoder
 
 __all__ = [
     "BERT_SIZES",
     "GPT",
     "SIZES",
+    "T5",
     "Bert",
     "BertConfig",
     "BertForMultipleChoice",
@@ -42,6 +45,10 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Llama",
+    "LlamaConfig",
+    "T5Config",
+    "T5Encoder",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",
