@@ -269,6 +269,21 @@ def test_cache_that_is_full_or_of_another_batch_refuses_and_stays_as_it_was():
     assert cache.length == 0
 
 
+@pytest.mark.parametrize("rows", [[2, 0, 0], [1, 2, 0], [0, 1, 2]])
+def test_a_reordered_cache_is_that_of_the_rows_in_their_new_order(rows):
+    layer = randomized(MultiHeadAttention(12, 3, rng())).astype(np.float64)
+    x, new = rng(1).standard_normal((3, 4, 12)), rng(2).standard_normal((3, 1, 12))
+    caches = KVCache(1, 3, 3, 5, 4, np.float64), KVCache(1, 3, 3, 5, 4, np.float64)
+    with no_grad():
+        for cache, past in zip(caches, (x, x[rows]), strict=True):
+            layer(Tensor(past), cache=cache.layer(0))
+            cache.advance(4)
+        caches[0].reorder(np.array(rows))
+        found, wanted = (layer(Tensor(new), cache=cache.layer(0)).numpy() for cache in caches)
+    assert caches[0].length == 4
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_cache_refuses_to_be_differentiated():
     layer = MultiHeadAttention(12, 3, rng())
     with pytest.raises(GraphError, match="no_grad"):
