@@ -23,6 +23,7 @@ TARGETS = np.where(
 WRITTEN = np.random.default_rng(6).integers(0, 13, (2, 6))
 KERNELS = pytest.mark.parametrize("kernels", [True, False])
 GATED = {"gated": True, "activation": "gelu_tanh", "tied": False}
+SMOOTH = {"activation": "gelu"}  # a difference must not step over relu's kink
 
 
 # -------------------------------------------------------------------------------------------------------- gradients
@@ -31,7 +32,7 @@ GATED = {"gated": True, "activation": "gelu_tanh", "tied": False}
 @KERNELS
 @pytest.mark.parametrize("settings", [{}, GATED, {"dropout": 0.3}, {"scale_head": False}], ids=str)
 def test_gradient_of_all_parameters_in_one_direction(lively_t5, settings, kernels):
-    model = lively_t5(**settings).train(settings.get("dropout", 0) > 0)
+    model = lively_t5(**SMOOTH | settings).train(settings.get("dropout", 0) > 0)
     rng = np.random.default_rng(1)
     leaves = model.parameters()
     at = [leaf.numpy().copy() for leaf in leaves]
@@ -48,7 +49,7 @@ def test_gradient_of_all_parameters_in_one_direction(lively_t5, settings, kernel
         f(0).backward()
         found = sum(float((leaf.grad.numpy() * d).sum()) for leaf, d in zip(leaves, directions, strict=True)) / norm
         with no_grad():
-            expected = slope(lambda t: f(t).item(), 1e-3)
+            expected = slope(lambda t: f(t).item(), 1e-4)
     assert not abs(found) < 1e-3, "the direction shows nothing"
     assert not abs(found - expected) > 1e-7 * abs(expected)
 
@@ -56,7 +57,7 @@ def test_gradient_of_all_parameters_in_one_direction(lively_t5, settings, kernel
 @pytest.mark.parametrize("settings", [{}, GATED], ids=str)
 def test_every_parameter_has_its_own_right_gradient(lively_t5, settings):
     """Each parameter by itself: a mistake in a small one would drown in the direction of all."""
-    model = lively_t5(**settings)
+    model = lively_t5(**SMOOTH | settings)
     rng = np.random.default_rng(3)
     u = rng.standard_normal((2, 6, 13))
     (model(IDS, WRITTEN) * asarray(u)).sum().backward()
@@ -69,7 +70,7 @@ def test_every_parameter_has_its_own_right_gradient(lively_t5, settings):
             return float((model(IDS, WRITTEN).numpy() * u).sum())
 
         with no_grad():
-            expected = slope(f)
+            expected = slope(f, 1e-4)
         p.assign(at)
         found = float((p.grad.numpy() * d).sum())
         assert abs(found - expected) <= 1e-7 * abs(expected) + 1e-10 and abs(found) > 1e-6, name
@@ -236,7 +237,7 @@ def test_a_reordered_cache_goes_on_from_the_rows_that_were_chosen(lively_t5):
         cache, memory = model.new_cache(3), model.encode(ids)
         model.decode(written[:, :4], memory, cache=cache)
         cache.reorder(rows)
-        found = model.decode(written[:, 4:], memory, cache=cache).numpy()
+        found = model.decode(written[:, 4:], memory, cache=cache)
         wanted = model(ids[rows], np.concatenate([written[rows, :4], written[:, 4:]], 1))
         np.testing.assert_allclose(model.logits(found).numpy(), wanted.numpy()[:, 4:], rtol=1e-9, atol=1e-11)
 
@@ -441,7 +442,7 @@ def test_ids_masks_and_memories_that_do_not_fit(lively_t5):
     with pytest.raises(DTypeError, match="^decoder_ids: got float64, wanted integers"):
         model.decode([[0.5], [1.0]], memory)
     with pytest.raises(DataError, match="^decoder_ids: got id 13, but the model's vocabulary has ids 0 to 12"):
-        model(IDS, WRITTEN + 13 * (WRITTEN == WRITTEN.max()) * (13 - WRITTEN) // 13)
+        model(IDS, np.full((2, 6), 13))
     with pytest.raises(DataError, match="^targets: got id -1"):
         model.loss(IDS, np.full((2, 6), -1))
     with pytest.raises(ShapeError, match=r"^targets: got shape \(6,\)"):
