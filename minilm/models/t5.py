@@ -413,14 +413,14 @@ def encoder_states(model: Any, ids: Any, attention_mask: Any) -> Iterator[Any]:
 def begin(model: Module, config: T5Config) -> None:
     """Give weights that were drawn from N(0, 1) the σ that T5's begin with."""
     for name, p in model.named_parameters():
-        part, std = name.split(".")[-2], np.full(p.shape[-1], float(config.initial_factor))
+        part, std = name.split(".")[-2], xp.full(p.shape[-1], config.initial_factor, dtype=p.dtype)
         if part == "position_bias":
             std *= config.width**-0.5
         elif ".blocks." in name and p.ndim == 2:
             std *= p.shape[0] ** -0.5  # it adds up so many numbers
         if part in ("qkv", "query"):
             std[: config.heads * config.head_width] *= config.head_width**-0.5
-        p.data *= asarray(std, p.dtype)
+        p.data *= std
 
 
 def _checked(mask: Any, wanted: tuple[int, int], name: str) -> Any:

@@ -1,17 +1,21 @@
 """T5 is what transformers' is: logits, the hidden states of both stacks, losses, gradients, folders."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
 from agreement import agree, carried_over, check_round_trips, make, settings_of, tensor
+from hypothesis import example, given
+from hypothesis import strategies as st
 from transformers import T5ForConditionalGeneration
-from transformers.models.t5.modeling_t5 import T5LayerNorm
+from transformers.models.t5.modeling_t5 import T5Attention, T5LayerNorm
 
 from minilm import functional as F
 from minilm.errors import CheckpointError, ConfigError
 from minilm.models import T5, T5Config, T5Encoder
+from minilm.models.t5 import bucket
 
 SHAPE = {
     "vocab_size": 13, "d_model": 12, "d_kv": 5, "d_ff": 17, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 3,
@@ -130,6 +134,28 @@ def test_a_new_model_of_ours_is_loaded_by_transformers(tmp_path, settings, mlp):
         "loss": (ours.loss(IDS, LABELS), their.loss),
     }
     agree(theirs, ours, pairs)
+
+
+# --------------------------------------------------------------------------------------------------------- distances
+
+DISTANCES = np.arange(-3000, 3001)
+
+
+@pytest.mark.parametrize("both_ways", [True, False])
+@given(st.integers(4, 70), st.integers(1, 1000))
+@example(32, 112)  # the published: 32 buckets, 128 the largest distance
+def test_distances_fall_into_their_buckets(both_ways, buckets, more):
+    """A distance whose logarithm is on a border may fall on either side of it: there each one's rounding decides."""
+    largest = buckets // 2 + more
+    exact = (buckets // 2 if both_ways else buckets) // 2
+    steps = np.log(np.maximum(abs(DISTANCES), 1) / exact) / math.log(largest / exact)
+    steps *= (buckets // 2 if both_ways else buckets) - exact
+    clear = abs(steps - steps.round()) > 1e-5
+    clear |= (buckets, more) == (32, 112)
+    found = bucket(DISTANCES, both_ways, buckets, largest)
+    theirs = T5Attention._relative_position_bucket(tensor(DISTANCES), both_ways, buckets, largest).numpy()
+    np.testing.assert_array_equal(found[clear], theirs[clear])
+    assert (abs(found - theirs) <= 1).all()
 
 
 # ------------------------------------------------------------------------------------------------------- old folders
