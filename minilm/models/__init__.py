@@ -16,6 +16,7 @@ from minilm.models.heads import (
     BertForTokenClassification,
     best_spans,
 )
+from minilm.models.llama import Llama, LlamaConfig
 from minilm.models.sizes import (
     BERT_SIZES,
     SIZES,
@@ -26,11 +27,13 @@ from minilm.models.sizes import (
     gpt_config,
     parameters_by_part,
 )
+from minilm.models.t5 import T5, T5Config, T5Encoder
 
 __all__ = [
     "BERT_SIZES",
     "GPT",
     "SIZES",
+    "T5",
     "Bert",
     "BertConfig",
     "BertForMultipleChoice",
@@ -43,7 +46,11 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Llama",
+    "LlamaConfig",
     "Model",
+    "T5Config",
+    "T5Encoder",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",

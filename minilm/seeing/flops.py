@@ -107,6 +107,15 @@ def _gelu_back(call: Call, wanted: Wanted) -> Flops:
     return Flops(0, (13 if call["approximate"] == "tanh" else 6) * call.size("x"))
 
 
+def _silu_gate(call: Call) -> Flops:
+    return Flops(0, 3 * call.size("x"))
+
+
+def _silu_gate_back(call: Call, wanted: Wanted) -> Flops:
+    """A product for each gradient; behind that of the gate, silu's own."""
+    return Flops(0, (len(wanted) + 3 * ("gate" in wanted)) * call.size("x"))
+
+
 def _linear(call: Call) -> Flops:
     y = math.prod(call.output)
     return Flops(2 * y * shape(call["weight"])[0], 0 if call["bias"] is None else y)
@@ -156,31 +165,38 @@ class _Scores(NamedTuple):
     K: int
     Kv: int
     dropped: bool
+    biased: bool
 
 
 def _scores(call: Call) -> _Scores:
+    options = (call["keep"] is not None, call["bias"] is not None)
     if call.operation.name == "self_attention":
         B, T, D = call.output
         K = D // call["heads"]
-        return _Scores(B * T * D, B * call["heads"] * T * T, K, K, call["keep"] is not None)
+        return _Scores(B * T * D, B * call["heads"] * T * T, K, K, *options)
     B, H, T, K = shape(call["query"])
     S, Kv = shape(call["value"])[2:]
-    return _Scores(B * H * T * K, B * H * T * S, K, Kv, call["keep"] is not None)
+    return _Scores(B * H * T * K, B * H * T * S, K, Kv, *options)
 
 
 def _attention(call: Call) -> Flops:
-    """2 K and 2 Kv for each score; its shift, exp, sum and division, and the scale of what dropout keeps."""
+    """2 K and 2 Kv for each score; its shift, exp, sum and division, the scale of what dropout keeps, and the bias."""
     s = _scores(call)
-    return Flops(2 * s.scores * (s.K + s.Kv), s.queries + s.scores * (4 + s.dropped))
+    return Flops(2 * s.scores * (s.K + s.Kv), s.queries + s.scores * (4 + s.dropped + s.biased))
 
 
 def _attention_back(call: Call, wanted: Wanted) -> Flops:
-    """A product for each gradient, and one for that of the weights, which queries and keys need; the softmax's own."""
+    """A product for each gradient, and one for that of the weights, which the scores' need; the softmax's own.
+
+    Where there is a bias, the sum with it counts once for its own gradient, once on the way to theirs.
+    """
     s = _scores(call)
-    wanted = frozenset(("query", "key", "value")) if "qkv" in wanted else wanted
+    wanted = wanted | {"query", "key", "value"} if "qkv" in wanted else wanted
     inner = len(wanted & {"query", "key"})
-    products = 2 * s.scores * (s.K * inner + s.Kv * ((inner > 0) + ("value" in wanted)))
-    return Flops(products, s.queries * ("query" in wanted) + s.scores * (5 + s.dropped) * (inner > 0))
+    below = inner > 0 or "bias" in wanted
+    products = 2 * s.scores * (s.K * inner + s.Kv * (below + ("value" in wanted)))
+    bias = s.biased * ((inner > 0) + ("bias" in wanted))
+    return Flops(products, s.queries * ("query" in wanted) + s.scores * ((5 + s.dropped) * below + bias))
 
 
 def _cross_entropy(call: Call) -> Flops:
@@ -241,6 +257,8 @@ COSTS: dict[str, Cost] = {
     "log_softmax": _per_entry(2, 3),
     "gelu": Cost(_gelu, _gelu_back),
     "silu": _per_entry(2, 3),
+    "silu_gate": Cost(_silu_gate, _silu_gate_back),
+    "rotary": _per_entry(3, 4),
     "masked_scale": _per_entry(2, 2),
     "layer_norm": Cost(_layer_norm, _layer_norm_back),
     "rms_norm": Cost(_rms_norm, _rms_norm_back),

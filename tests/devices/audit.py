@@ -25,7 +25,7 @@ HARMLESS = set(
     "bool_ dtype errstate finfo float16 float32 float64 floating generic inf int16 int32 int64 int8 integer nan "
     "ndarray newaxis pi random uint16 uint32 uint64 uint8 broadcast_shapes can_cast".split()
 )
-HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", "filling.py", "generation.py",
+HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", "filling.py", "generation",
               "ngram.py", "plots.py", "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
@@ -45,6 +45,8 @@ HOST = {
     "models/gpt.py:attention_weights": "ids that were brought down, before they are used",
     "models/gpt_heads.py:_Head._language_loss": "how many tokens are scored is asked of arrays that were brought down",
     "models/heads.py:best_spans": "works on logits that were brought down",
+    "models/t5.py:T5Stack.biases": "distances between positions are known on the host",
+    "models/t5.py:bucket": "distances are looked up on the host, where a border lies on the same side for all devices",
     "nn/init.py:TruncatedGenerator.standard_normal": "draws on the host, as every initialisation does",
     "nn/module.py:Module.state_dict": "copies what numpy() brought down",
     "seeing/graph.py:describe": "what to_numpy brought down",
