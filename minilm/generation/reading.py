@@ -78,11 +78,11 @@ class DecoderReader:
         self.model = model.bare().eval()  # a copy of the structure: the model itself stays in its mode
         self.cache = model.new_cache(batch) if cached else None
         self.pads = pads
-        self.begins: Any = 0  # the column at which the window begins that the cache holds, or one for each row
+        self.begins: Any = 0  # of the window that the cache holds: its first column, or with padding one for each row
 
     def logits(self, ids: np.ndarray) -> Any:
         begins, start, mask = self._window(ids.shape[1])
-        if self.cache is not None and np.any(begins != self.begins):
+        if self.cache is not None and begins != self.begins:
             self.cache.clear()
         self.begins = begins
         held = self.cache.length if self.cache is not None else 0
@@ -99,9 +99,9 @@ class DecoderReader:
         if self.pads is None:
             start = window_start(length, context)
             return start, start, None
-        begins = np.array([pad + window_start(length - pad, context) for pad in self.pads.tolist()])  # (B,)
-        start = int(begins.min())
-        return begins, start, np.arange(start, length) >= begins[:, None]  # (B, S)
+        begins = [pad + window_start(length - pad, context) for pad in self.pads.tolist()]
+        start = min(begins)
+        return begins, start, np.arange(start, length) >= np.reshape(begins, (-1, 1))  # (B, S)
 
 
 class EncoderDecoderReader:
