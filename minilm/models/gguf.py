@@ -1,0 +1,281 @@
+"""GGUF, the file of llama.cpp: a LLaMA's settings, weights and tokenizer in one, read through the package `gguf`.
+
+Weights may be quantized, in blocks of numbers that share a scale; gguf's own formulas make float32 of them. Two things
+are written otherwise than here. A matrix is (out, in). And rotary positions turn neighbours, x_{2i} with x_{2i+1},
+where we, as Hugging Face, turn x_i with x_{i+K/2}: so the rows of queries and keys go back to where they came from.
+"""
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minilm.errors import CheckpointError, ConfigError
+from minilm.i18n import tr
+from minilm.models.huggingface.tables import Weight, layers, linear, same
+from minilm.models.llama import Llama, LlamaConfig
+
+MAGIC = b"GGUF"
+ARCHITECTURE = "llama"
+
+# Names, licences and history; how it was quantized, which each weight says itself; what to draw tokens by.
+OF_NO_EFFECT = (
+    "general.name general.author general.version general.organization general.finetune general.basename "
+    "general.description general.quantized_by general.size_label general.license general.license.* general.url "
+    "general.doi general.uuid general.repo_url general.source.* general.base_model.* general.dataset.* general.tags "
+    "general.languages general.datasets general.file_type general.quantization_version general.alignment "
+    "general.sampling.* quantize.imatrix.*"
+).split()
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class GGUF:
+    """An open file: its settings, and its arrays, which are read when they are asked for."""
+
+    path: Path
+    metadata: "Metadata"
+    arrays: Mapping[str, Any]  # name -> gguf's ReaderTensor
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, without reading it; the file counts axes from the last one."""
+        return tuple(int(n) for n in reversed(self.arrays[name].shape))
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of an array in float32; CheckpointError for a kind of number that gguf cannot make floats of."""
+        import gguf
+
+        array = self.arrays[name]
+        try:
+            return gguf.quants.dequantize(array.data, array.tensor_type).reshape(self.shape(name))
+        except NotImplementedError as error:
+            raise CheckpointError(
+                tr("{file}: {name} holds {kind}, which the package gguf cannot make floats of", file=self.path,
+                   name=name, kind=array.tensor_type.name)
+            ) from error  # fmt: skip
+
+
+class Metadata:
+    """The keys of a file and their values. `finish` refuses those that nobody asked for: none is passed over."""
+
+    def __init__(self, values: Mapping[str, Callable[[], Any]]):
+        """values: functions, since to read a vocabulary takes time."""
+        self._values, self._left = values, set(values)
+
+    def take(self, key: str, *default: Any) -> Any:
+        """A key's value, or the default; ConfigError where there is neither."""
+        self._left.discard(key)
+        if key not in self._values and not default:
+            raise ConfigError(tr("its metadata lack {key}", key=key))
+        return self._values[key]() if key in self._values else default[0]
+
+    def require(self, key: str, *wanted: Any) -> None:
+        """ConfigError unless the key is missing or has one of these values: no other one is built here."""
+        if (got := self.take(key, wanted[0])) not in wanted:
+            raise ConfigError(
+                tr("{key} is {got!r}; minilm reads files with {wanted} only", key=key, got=got,
+                   wanted=", ".join(map(repr, wanted)))
+            )  # fmt: skip
+
+    def ignore(self, *patterns: str) -> None:
+        """These change nothing that is computed."""
+        self._left = {key for key in self._left if not any(fnmatch.fnmatchcase(key, p) for p in patterns)}
+
+    def finish(self, prefix: str = "") -> None:
+        """ConfigError that names the keys, of those that begin so, which nobody asked for."""
+        if left := sorted(key for key in self._left if key.startswith(prefix)):
+            raise ConfigError(
+                tr("nothing is known of what {keys} would change, so the file is not read", keys=", ".join(left))
+            )
+
+
+def open_gguf(path: str | Path) -> GGUF:
+    """The file, its settings and the places of its arrays; little is read yet.
+
+    CheckpointError for a file that is missing, truncated or no GGUF; ConfigError without the package gguf.
+    """
+    path = Path(path)
+    try:
+        import gguf
+    except ImportError as error:
+        raise ConfigError(tr("to read a GGUF file, install the extra 'minilm[smollm]', the package gguf")) from error
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except OSError as error:
+        raise CheckpointError(
+            tr("{file} cannot be read ({reason})", file=path, reason=error.strerror or error)
+        ) from error
+    if start != MAGIC:
+        raise CheckpointError(tr("{file} is no GGUF file: it begins with {got!r}", file=path, got=start))
+
+    class Reader(gguf.GGUFReader):
+        """Over a plain array: to cut the 150,000 strings of a vocabulary out of a memory map takes four times as long."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, np.asarray(value) if name == "data" else value)
+
+    try:
+        reader = Reader(path)
+    except (ValueError, LookupError, OverflowError) as error:
+        raise CheckpointError(
+            tr("{file} is truncated or damaged ({reason}): fetch it again", file=path, reason=error)
+        ) from error
+    values = {key: field.contents for key, field in reader.fields.items() if not key.startswith("GGUF.")}
+    return GGUF(path, Metadata(values), {array.name: array for array in reader.tensors})
+
+
+def load_llama(file: GGUF, progress: Progress | None = None) -> Llama:
+    """The model of an open file, in float32 and evaluation mode. progress(done, all): called with numbers of weights.
+
+    Errors: ConfigError for another architecture, or a setting that is not built here; CheckpointError, before any
+    weight is read, where an array is missing, unexpected or of another shape.
+    """
+    try:
+        model = Llama(read_config(file))
+    except ConfigError as error:
+        raise ConfigError(f"{file.path}: {error}") from error
+    table, parameters = weights(model.config), dict(model.named_parameters())
+    _check(file, table, parameters)
+    done, total = 0, model.num_parameters()
+    for weight in table:
+        parameter = parameters[weight.ours]
+        parameter.assign(weight.join([_in_our_order(file, name, model.config) for name in weight.theirs]))
+        done += parameter.size
+        if progress is not None:
+            progress(done, total)
+    return model.eval()
+
+
+# --------------------------------------------------------------------------------------------------------- settings
+
+
+def read_config(file: GGUF) -> LlamaConfig:
+    """What shapes the model: all keys of the metadata but the tokenizer's. ConfigError for one that is unknown."""
+    metadata, arrays = file.metadata, file.arrays
+    metadata.require("general.architecture", ARCHITECTURE)
+    metadata.require("general.type", "model")
+    for key in ("split.count", "split.no"):
+        metadata.require(key, 0, 1)
+    metadata.ignore("split.tensors.count", *OF_NO_EFFECT)
+
+    def take(key: str, *default: Any) -> Any:
+        return metadata.take(f"{ARCHITECTURE}.{key}", *default)
+
+    def require(key: str, *wanted: Any) -> None:
+        metadata.require(f"{ARCHITECTURE}.{key}", *wanted)
+
+    width, heads, context = take("embedding_length"), take("attention.head_count"), take("context_length")
+    head_width = take("attention.key_length", width // heads if isinstance(heads, int) and heads else None)
+    for key in ("attention.value_length", "rope.dimension_count"):
+        require(key, head_width)
+    require("attention.causal", True)
+    require("expert_count", 0)
+    require("expert_used_count", 0)
+    vocab_size = file.shape("token_embd.weight")[0] if "token_embd.weight" in arrays else take("vocab_size")
+    require("vocab_size", vocab_size)
+    metadata.ignore(f"{ARCHITECTURE}.tensor_data_layout")  # which program wrote it
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        context=context,
+        width=width,
+        layers=take("block_count"),
+        heads=heads,
+        kv_heads=take("attention.head_count_kv", heads),
+        head_width=head_width,
+        mlp_width=take("feed_forward_length"),
+        epsilon=take("attention.layer_norm_rms_epsilon"),
+        theta=take("rope.freq_base", 10000.0),
+        rope_scaling=_rope_scaling(file, context),
+        attention_bias="blk.0.attn_q.bias" in arrays,
+        mlp_bias="blk.0.ffn_up.bias" in arrays,
+        tied="output.weight" not in arrays,
+    )
+    metadata.finish(f"{ARCHITECTURE}.")
+    metadata.finish("general.")
+    return config
+
+
+def _rope_scaling(file: GGUF, context: int) -> dict[str, Any] | None:
+    """How frequencies are bent: by a factor, or by one for each pair, which stands among the arrays (LLaMA 3)."""
+
+    def take(key: str, *default: Any) -> Any:
+        return file.metadata.take(f"{ARCHITECTURE}.rope.scaling.{key}", *default)
+
+    kind, factor, original = take("type", "none"), take("factor", 1.0), take("original_context_length", context)
+    file.metadata.ignore(f"{ARCHITECTURE}.rope.scaling.finetuned")
+    if "rope_freqs.weight" in file.arrays:
+        if kind != "none":
+            raise ConfigError(tr("it scales rotary positions twice, by {kind} and by rope_freqs.weight", kind=kind))
+        factors = file.read("rope_freqs.weight").tolist()
+        lists = {"short_factor": factors, "long_factor": factors}
+        return {"kind": "longrope", **lists, "original_context": original, "factor": 1.0}
+    if kind == "linear":
+        return {"kind": "linear", "factor": factor}
+    if kind == "yarn":
+        return {"kind": "yarn", "factor": factor, "original_context": original}
+    file.metadata.require(f"{ARCHITECTURE}.rope.scaling.type", "none", "linear", "yarn")
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------- weights
+
+
+def weights(config: LlamaConfig) -> list[Weight]:
+    """The table: our parameters and the arrays that each is made of."""
+    c = config
+    queries, keys = c.heads * c.head_width, c.kv_heads * c.head_width
+    block = [
+        *same("blocks.{i}.norm1", "blk.{i}.attn_norm", "weight"),
+        *linear("blocks.{i}.attention.qkv", *(f"blk.{{i}}.attn_{x}" for x in "qkv"), bias=c.attention_bias,
+                sizes=(queries, keys, keys)),
+        *linear("blocks.{i}.attention.out", "blk.{i}.attn_output", bias=c.attention_bias),
+        *same("blocks.{i}.norm2", "blk.{i}.ffn_norm", "weight"),
+        *linear("blocks.{i}.mlp.gate", "blk.{i}.ffn_gate", bias=c.mlp_bias),
+        *linear("blocks.{i}.mlp.up", "blk.{i}.ffn_up", bias=c.mlp_bias),
+        *linear("blocks.{i}.mlp.down", "blk.{i}.ffn_down", bias=c.mlp_bias),
+    ]  # fmt: skip
+    return [
+        *same("token_embedding", "token_embd", "weight"),
+        *layers(c.layers, block),
+        *same("final_norm", "output_norm", "weight"),
+        *([] if c.tied else linear("head", "output", bias=False)),
+    ]
+
+
+def _check(file: GGUF, table: list[Weight], parameters: Mapping[str, Any]) -> None:
+    """CheckpointError that names every array which is missing, of another shape, or that no LLaMA has."""
+    wanted = {name: shape for weight in table for name, _, shape in weight.parts(parameters[weight.ours].shape)}
+    missing = [name for name in wanted if name not in file.arrays]
+    unexpected = sorted(set(file.arrays) - set(wanted) - {"rope_freqs.weight"})
+    both = [(name, file.shape(name), shape) for name, shape in wanted.items() if name in file.arrays]
+    shapes = [f"{name} {got} ≠ {shape}" for name, got, shape in both if got != shape]
+    faults = [
+        (missing, tr("missing: {names}", names=", ".join(missing))),
+        (unexpected, tr("unexpected: {names}", names=", ".join(unexpected))),
+        (shapes, tr("of another shape: {names}", names=", ".join(shapes))),
+    ]
+    if said := [phrase for names, phrase in faults if names]:
+        raise CheckpointError(
+            tr("{file}: its arrays do not fit its metadata: ", file=file.path) + "; ".join(said)
+        )
+
+
+def _in_our_order(file: GGUF, name: str, config: LlamaConfig) -> np.ndarray:
+    """An array with the rows of queries and keys where our rotary positions want them."""
+    array = file.read(name)
+    part = name.split(".")[-2]
+    if part not in ("attn_q", "attn_k"):
+        return array
+    heads = config.heads if part == "attn_q" else config.kv_heads
+    return halves_first(array, heads)
+
+
+def halves_first(array: np.ndarray, heads: int) -> np.ndarray:
+    """Of each head of the first axis, rows 0, 2, 4, …, then 1, 3, 5, …: neighbours come to stand K/2 apart."""
+    pairs = array.reshape(heads, -1, 2, *array.shape[1:])  # (H, K/2, 2, …)
+    return pairs.swapaxes(1, 2).reshape(array.shape)
