@@ -16,10 +16,10 @@ from minilm.nn.module import Module
 
 
 class MultiHeadAttention(Module):
-    """y_t = [Σ_s p_ts v_s for each head] W_out, with p_t = softmax_s(q_t·k_s / √K) over the s that t may see.
+    """y_t = [Σ_s p_ts v_s for each head] W_out, with p_t = softmax_s(scale · q_t·k_s) over the s that t may see.
 
     causal: t sees s ≤ t only. mask: boolean, broadcast to (B, H, T, S), False where a key is not to be seen, e.g.
-    (B, 1, 1, S) for padding; a query that sees nothing gets zeros. dropout: of the weights p.
+    (B, 1, 1, S) for padding; a query that sees nothing gets zeros. dropout: of the weights p. scale: 1/√K if None.
     x, y: (B, T, D). ConfigError unless heads divides width.
     """
 
@@ -32,9 +32,11 @@ class MultiHeadAttention(Module):
         dropout: float = 0.0,
         std: float = STD,
         out_std: float = STD,
+        *,
+        scale: float | None = None,
     ):
         check_heads(width, heads)
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal, self.scale = heads, causal, scale
         self.qkv = Linear(width, 3 * width, rng, std=std)
         self.out = Linear(width, width, rng, std=out_std)
         self.dropout = Dropout(dropout)
@@ -43,8 +45,8 @@ class MultiHeadAttention(Module):
         B, T, _ = x.shape
         S = T + (cache.length if cache else 0)
         qkv = self.qkv(x)  # (B, T, 3D)
-        keep, scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
-        how = (mask, self.causal, None, keep, scale)  # None: 1/√K
+        keep, keep_scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
+        how = (mask, self.causal, self.scale, keep, keep_scale)
         if cache is None:
             y = F.self_attention(qkv, self.heads, *how)  # (B, T, D)
         else:
@@ -57,7 +59,7 @@ class MultiHeadAttention(Module):
         """p itself, (B, H, T, T): what attention returns if position s has for its value the s-th unit vector."""
         query, key, _ = split_heads(self.qkv(x), self.heads)  # each (B, H, T, K)
         units = xp.broadcast_to(xp.eye(x.shape[1], dtype=x.dtype), (*query.shape[:3], x.shape[1]))  # (B, H, T, T)
-        return F.attention(query, key, units, mask=mask, causal=self.causal)
+        return F.attention(query, key, units, mask=mask, causal=self.causal, scale=self.scale)
 
 
 def check_heads(width: int, heads: int) -> None:

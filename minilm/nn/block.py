@@ -28,8 +28,9 @@ class Block(Module):
     """norm="pre":  x ← x + A(N₁(x)),  y = x + M(N₂(x))   (GPT-2: Radford et al. 2019, section 2.3)
     norm="post": x ← N₁(x + A(x)),  y = N₂(x + M(x))   (GPT-1 and BERT, as in Vaswani et al. 2017, section 3.1)
 
-    A: multi-head attention; M: MLP; N: a norm of norm_kind "layer" or "rms"; dropout falls on the attention's weights
-    and on what A and M add. x, y: (B, T, D). mask: as in MultiHeadAttention.
+    A: multi-head attention; M: MLP; N: a norm of norm_kind "layer" or "rms"; dropout falls on what A and M add and on
+    the attention's weights, unless these have a rate of their own. x, y: (B, T, D). mask, scale: as in
+    MultiHeadAttention.
     With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
 
@@ -49,12 +50,15 @@ class Block(Module):
         dropout: float = 0.0,
         std: float = STD,
         residual_std: float = STD,
+        attention_dropout: float | None = None,
+        scale: float | None = None,
     ):
         check_choice("norm", norm, NORM_PLACES)
         check_choice("norm_kind", norm_kind, NORMS)
         self.norm_first = norm == "pre"
         self.norm1 = NORMS[norm_kind](width, epsilon)
-        self.attention = MultiHeadAttention(width, heads, rng, causal, dropout, std, residual_std)
+        of_weights = dropout if attention_dropout is None else attention_dropout
+        self.attention = MultiHeadAttention(width, heads, rng, causal, of_weights, std, residual_std, scale=scale)
         self.norm2 = NORMS[norm_kind](width, epsilon)
         self.mlp = MLP(width, mlp_width or 4 * width, rng, activation, std, residual_std)
         self.dropout = Dropout(dropout)
