@@ -112,6 +112,12 @@ class KVCache:
         """Forget everything; the memory stays."""
         self.length = 0
 
+    def reorder(self, rows: Any) -> None:
+        """Row i becomes what row rows[i] was, as beam search needs it; rows: integers (B,)."""
+        rows = xp.asarray(rows)
+        for held in (self.keys, self.values):
+            held[:, :, :, : self.length] = held[:, rows, :, : self.length]
+
 
 @dataclass(frozen=True)
 class LayerCache:

@@ -294,7 +294,7 @@ def test_the_cache_reads_each_token_once_but_where_the_window_moves(wild):
         config, new_cache, logits = wild.config, wild.new_cache, wild.logits
         bare = eval = lambda self: self
 
-        def hidden(self, ids, cache=None):
+        def hidden(self, ids, mask=None, cache=None):
             lengths.append(ids.shape[1])
             with no_grad():
                 return wild.hidden(ids, cache=cache)
@@ -404,7 +404,7 @@ class Script:
     def new_cache(self, batch):
         return None
 
-    def hidden(self, ids, cache=None):
+    def hidden(self, ids, mask=None, cache=None):
         self.prompt = ids if not self.read else self.prompt
         self.read += 1
         return np.full((1, 1, 1), self.ids[self.read - 1])
