@@ -16,6 +16,7 @@ from minilm.models.huggingface.arrays import INDEX, WEIGHTS, Stored, open_arrays
 from minilm.models.huggingface.families import FAMILIES
 from minilm.models.huggingface.settings import Settings
 from minilm.models.huggingface.tables import Family, Weight, bytes_of
+from minilm.nn.init import blank_weights
 from minilm.resources import write_atomically
 
 CONFIG = "config.json"
@@ -41,7 +42,8 @@ def load(folder: str | Path, kind: type | None = None, on_notice: Callable[[str]
         config = family.read_config(settings)
         settings.finish()
         stored = _by_plain_name(family, open_arrays(folder))
-        model = family.architectures[architecture](config, settings.published, stored.keys())
+        with blank_weights():
+            model = family.architectures[architecture](config, settings.published, stored.keys())
     except ConfigError as error:
         raise ConfigError(tr("{file}: {reason}", file=folder / CONFIG, reason=error)) from error
     if kind is not None and not isinstance(model, kind):
