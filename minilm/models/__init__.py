@@ -15,6 +15,7 @@ from minilm.models.heads import (
     BertForTokenClassification,
     best_spans,
 )
+from minilm.models.llama import Llama, LlamaConfig
 from minilm.models.sizes import (
     BERT_SIZES,
     SIZES,
@@ -42,6 +43,8 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Llama",
+    "LlamaConfig",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",
