@@ -17,6 +17,7 @@ from minilm.errors import CheckpointError, ConfigError
 from minilm.i18n import tr
 from minilm.models.huggingface.tables import Weight, layers, linear, same
 from minilm.models.llama import Llama, LlamaConfig
+from minilm.nn.init import blank_weights
 
 MAGIC = b"GGUF"
 ARCHITECTURE = "llama"
@@ -136,7 +137,8 @@ def load_llama(file: GGUF, progress: Progress | None = None) -> Llama:
     weight is read, where an array is missing, unexpected or of another shape.
     """
     try:
-        model = Llama(read_config(file))
+        with blank_weights():
+            model = Llama(read_config(file))
     except ConfigError as error:
         raise ConfigError(f"{file.path}: {error}") from error
     table, parameters = weights(model.config), dict(model.named_parameters())
