@@ -1,31 +1,28 @@
 """Byte-level byte-pair encoding, GPT-2's tokenizer: any text is bytes, and frequent neighbours become one token.
 
-Sennrich, Haddow and Birch 2016 (merges), section 2.2 of Radford et al. 2019 (bytes, and the pattern that keeps a merge
-from crossing the border between a word and what stands beside it).
+Sennrich, Haddow and Birch 2016 (merges), section 2.2 of Radford et al. 2019 (bytes, and the pieces whose borders no
+merge crosses: splitting.py). How merges are learned is in bpe_training.py.
 """
 
 import heapq
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import regex
-
 from minilm.errors import DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
+from minilm.text.added import AddedToken, Finder, merged
+from minilm.text.bpe_training import Pair, Progress, count_pieces, learn_merges
+from minilm.text.normalization import Normalization
+from minilm.text.splitting import Splitting
 from minilm.text.tokenizer import Tokenizer, check_encodable, read_json, read_text
 
-# English clitics | letters | digits | other signs, each with the one space before it | spaces but the last | spaces.
-PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 CACHED_PIECES = 2**18
-
-Pair = tuple[int, int]
-Progress = Callable[[int, int], None]
 
 
 @cache
@@ -42,31 +39,47 @@ def byte_symbols() -> tuple[str, ...]:
     return tuple(symbols)
 
 
-@cache
-def _splitter() -> Any:
-    return regex.compile(PATTERN)
-
-
-def split(text: str) -> list[str]:
-    """The pieces of `text` that GPT-2's pattern cuts; they join to `text` again, and no merge crosses their borders."""
-    return _splitter().findall(text)
-
-
 class ByteBPE(Tokenizer):
-    """Tokens are byte strings: the 256 bytes and one more for every merge, in the order in which they were learned."""
+    """Tokens are byte strings: the 256 bytes and one more for every merge, in the order in which they were learned.
+
+    A vocabulary made elsewhere may have its ids in another order, and may lack bytes that no text of its training had
+    (SmolLM2's lacks 21, e.g. 0x04 and 0xFF): such a byte is left out of what `encode` gives, or becomes `unknown`.
+    """
 
     name: ClassVar[str] = "byte_bpe"
 
-    def __init__(self, tokens: Sequence[bytes | None], merges: Sequence[Pair], special_tokens: dict[str, int]):
-        """`tokens`: the bytes of each id (None for a special token); `merges`: pairs of ids, the earliest first."""
-        self._special = dict(special_tokens)
+    def __init__(
+        self,
+        tokens: Sequence[bytes | None],
+        merges: Sequence[Pair],
+        special_tokens: dict[str, int],
+        splitting: str | Splitting = "gpt2",
+        *,
+        added: Sequence[AddedToken] = (),
+        normalization: Sequence[str] = (),
+        whole_pieces: bool = False,
+        unknown: int | None = None,
+    ):
+        """`tokens`: the bytes of each id (None for an added token); `merges`: pairs of ids, the earliest first.
+
+        splitting: where no merge goes (splitting.py), by name ("gpt2", "smollm", "llama3") or as an object. added:
+        tokens that are more than special (added.py). normalization: names of what is done to a text first
+        (normalization.py). whole_pieces: a piece that is a token is that token, whatever the merges would make of it.
+        unknown: the id of a byte that the vocabulary lacks.
+        """
+        self.added = merged(special_tokens, added)
+        self._special = {token.text: token.id for token in self.added if token.special}
         self._merges = list(merges)
-        names = {id: text.encode("utf-8") for text, id in self._special.items()}
+        names = {token.id: token.text.encode("utf-8") for token in self.added}
+        self._added_ids = frozenset(names)
         self._bytes = [names.get(i, b"") if token is None else token for i, token in enumerate(tokens)]
         self._ids = {token: i for i, token in enumerate(tokens) if token is not None}
-        _check_vocabulary(tokens, self._ids, self._special)
-        self._byte_ids = [self._ids[bytes([byte])] for byte in range(256)]
+        _check_vocabulary(tokens, self._ids, self.added, unknown)
+        self.splitting, self.normalization = Splitting.of(splitting), Normalization(normalization)
+        self.whole_pieces, self.unknown = whole_pieces, unknown
+        self._byte_ids = [self._ids.get(bytes([byte]), unknown) for byte in range(256)]
         self._ranks = _ranks(self._bytes, self._merges, self._ids)
+        self._finder = Finder(self.added, self.normalization)
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     @classmethod
@@ -76,6 +89,7 @@ class ByteBPE(Tokenizer):
         vocab_size: int,
         special_tokens: Sequence[str] = (),
         progress: Progress | None = None,
+        splitting: str | Splitting = "gpt2",
     ) -> Self:
         """Learn vocab_size − 256 − len(special_tokens) merges: each joins the most frequent pair of neighbours.
 
@@ -95,8 +109,9 @@ class ByteBPE(Tokenizer):
                     special=len(special_tokens),
                 )
             )
-        counts = _count_pieces([documents] if isinstance(documents, str) else documents)
-        tokens, merges = _learn_merges(counts, wanted, progress)
+        splitting = Splitting.of(splitting)
+        counts = count_pieces([documents] if isinstance(documents, str) else documents, splitting)
+        tokens, merges = learn_merges(counts, wanted, progress)
         if len(tokens) < 256 + wanted:
             raise DataError(
                 tr(
@@ -107,21 +122,54 @@ class ByteBPE(Tokenizer):
                 )
             )
         special = {text: len(tokens) + i for i, text in enumerate(special_tokens)}
-        return cls([*tokens, *[None] * len(special)], merges, special)
+        return cls([*tokens, *[None] * len(special)], merges, special, splitting)
 
     @classmethod
-    def from_files(cls, vocab: str | Path, merges: str | Path) -> Self:
+    def from_vocabulary(
+        cls,
+        tokens: Sequence[str],
+        merges: Sequence[str | Sequence[str]],
+        special_tokens: dict[str, int],
+        splitting: str | Splitting = "gpt2",
+        **options: Any,
+    ) -> Self:
+        """A vocabulary written in byte symbols, as GGUF files and `tokenizer.json` hold it: "Ġthe" is b" the".
+
+        tokens: of every id in order, special tokens by their names. merges: "Ġ the" or ("Ġ", "the"), the earliest
+        first. options: see __init__. DataError for what does not fit together.
+        """
+        added = {*special_tokens.values(), *(token.id for token in options.get("added", ()))}
+        numbers = {symbols: i for i, symbols in enumerate(tokens) if i not in added}
+        spelled = [None if i in added else _spelled(symbols) for i, symbols in enumerate(tokens)]
+        pairs: dict[Pair, None] = {}
+        for rank, merge in enumerate(merges):
+            parts = merge.split(" ") if isinstance(merge, str) else [*merge]
+            if len(parts) != 2 or not all(part in numbers for part in (*parts, "".join(parts))):
+                raise DataError(
+                    tr("merge {rank}, {merge}, must be two tokens of the vocabulary that make a third; the merges "
+                       "belong to another vocabulary", rank=rank, merge=repr(merge))
+                )  # fmt: skip
+            pair = numbers[parts[0]], numbers[parts[1]]
+            if pair in pairs:
+                raise DataError(tr("merge {rank}, {merge}, stands there twice", rank=rank, merge=repr(merge)))
+            pairs[pair] = None
+        return cls(spelled, [*pairs], special_tokens, splitting, **options)
+
+    @classmethod
+    def from_files(
+        cls, vocab: str | Path, merges: str | Path, splitting: str | Splitting = "gpt2", **options: Any
+    ) -> Self:
         """Read GPT-2's two files: vocab.json {symbols: id} and merges.txt (a pair of symbols a line, after a version).
 
-        Entries of vocab.json that are neither a byte nor the result of a merge are special tokens. DataError names
-        the file, and the line, that does not fit.
+        Entries of vocab.json that are neither a byte nor the result of a merge are special tokens. options: see
+        __init__. DataError names the file, and the line, that does not fit.
         """
         ids = read_json(vocab)
         if not isinstance(ids, dict) or not all(type(i) is int for i in ids.values()):
             raise DataError(tr("{path} must map each token to its id, {{token: id}}", path=vocab))
         if sorted(ids.values()) != list(range(len(ids))):
             raise DataError(tr("the ids of {path} must be 0 … {last}, each once", path=vocab, last=len(ids) - 1))
-        byte_of = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
+        byte_of = _byte_of()
         if missing := next((symbol for symbol in byte_of if symbol not in ids), None):
             raise DataError(
                 tr("{path} lacks the byte {symbol}; it is no byte-level vocabulary", path=vocab, symbol=missing)
@@ -131,7 +179,7 @@ class ByteBPE(Tokenizer):
         tokens: list[bytes | None] = [None] * len(ids)
         for symbols in known:
             tokens[ids[symbols]] = bytes(byte_of[symbol] for symbol in symbols)
-        return cls(tokens, pairs, special)
+        return cls(tokens, pairs, special, splitting, **options)
 
     def save_files(self, folder: str | Path) -> None:
         """Write vocab.json and merges.txt into `folder`, in GPT-2's layout; `from_files` reads them back."""
@@ -142,7 +190,7 @@ class ByteBPE(Tokenizer):
 
     def _symbols(self, id: int) -> str:
         token = self._bytes[id]
-        if id in self._special.values():
+        if id in self._added_ids:
             return token.decode("utf-8")
         return "".join(byte_symbols()[byte] for byte in token)
 
@@ -160,39 +208,60 @@ class ByteBPE(Tokenizer):
         """The bytes that token `id` stands for (a special token's name in UTF-8)."""
         return self._bytes[self.checked([id])[0]]
 
-    def encode(self, text: str, allowed_special: str | Collection[str] = ()) -> list[int]:
-        """The ids of `text`: each piece of GPT-2's pattern as bytes, its neighbours merged by lowest rank first.
+    @property
+    def missing_bytes(self) -> bytes:
+        """The bytes that no token stands for; none where the vocabulary was learned here."""
+        return bytes(byte for byte in range(256) if bytes([byte]) not in self._ids)
 
-        A special token written in `text` is plain text unless it is in `allowed_special` (a set of names, or "all").
-        DataError for a lone surrogate, which no UTF-8 can hold.
+    def encode(
+        self,
+        text: str,
+        allowed_special: str | Collection[str] = (),
+        disallowed_special: str | Collection[str] = (),
+    ) -> list[int]:
+        """The ids of `text`: each piece of the splitting as bytes, its neighbours merged by lowest rank first.
+
+        A special token written in `text` is plain text unless it is in `allowed_special` (a set of names, or "all");
+        one in `disallowed_special` (and not allowed) is a DataError, for texts of strangers. DataError too for a lone
+        surrogate, which no UTF-8 can hold.
         """
         check_encodable(text)
         allowed = self.allowed(allowed_special)
-        if not allowed:
+        self.check_disallowed(text, disallowed_special, allowed)
+        ids: list[int] = []
+        for added, start, end in self._finder.find(text, allowed):
+            ids += self._encode_normalized(text[start:end], allowed) if added is None else [added]
+        return ids
+
+    def _encode_normalized(self, text: str, allowed: set[str]) -> list[int]:
+        text = self.normalization(text)
+        if not self._finder.normalizes:
             return self._encode_plain(text)
-        longest_first = sorted(allowed, key=len, reverse=True)
-        parts = regex.split("(" + "|".join(map(regex.escape, longest_first)) + ")", text)
-        ids = self._encode_plain(parts[0])
-        for special, plain in zip(parts[1::2], parts[2::2], strict=True):
-            ids.append(self._special[special])
-            ids += self._encode_plain(plain)
+        ids: list[int] = []
+        for added, start, end in self._finder.find(text, allowed, normalized=True):
+            ids += self._encode_plain(text[start:end]) if added is None else [added]
         return ids
 
     def _encode_plain(self, text: str) -> list[int]:
         ids: list[int] = []
         pieces = self._pieces
-        for piece in split(text):
+        for piece in self.splitting.pieces(text):
             found = pieces.get(piece)
             if found is None:
-                found = tuple(self._merge(piece.encode("utf-8")))
+                found = tuple(self._encode_piece(piece.encode("utf-8")))
                 if len(pieces) < CACHED_PIECES:
                     pieces[piece] = found
             ids += found
         return ids
 
-    def _merge(self, piece: bytes) -> list[int]:
-        """Merge the neighbours of lowest rank, the leftmost first, until none is left: O(n log n) by a heap."""
+    def _encode_piece(self, piece: bytes) -> list[int]:
+        if self.whole_pieces and piece in self._ids:
+            return [self._ids[piece]]
         ids = [self._byte_ids[byte] for byte in piece]
+        return self._merge([id for id in ids if id is not None])
+
+    def _merge(self, ids: list[int]) -> list[int]:
+        """Merge the neighbours of lowest rank, the leftmost first, until none is left: O(n log n) by a heap."""
         after = list(range(1, len(ids) + 1))
         before = list(range(-1, len(ids) - 1))
         ranks, end = self._ranks, len(ids)
@@ -212,115 +281,65 @@ class ByteBPE(Tokenizer):
                     heapq.heappush(heap, (ranks[ids[i], ids[j]][0], i, (ids[i], ids[j])))
         return [id for id in ids if id >= 0]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) read U+FFFD, special tokens as named."""
-        tokens = self._bytes
-        return b"".join([tokens[i] for i in self.checked(ids)]).decode("utf-8", errors="replace")
+    def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
+        """The text of `ids`; bytes that are no UTF-8 (a character cut in two) read U+FFFD.
+
+        Special tokens read as they are named, or with skip_special are left out.
+        """
+        tokens, skipped = self._bytes, set(self._special.values()) if skip_special else ()
+        return b"".join([tokens[i] for i in self.checked(ids) if i not in skipped]).decode("utf-8", errors="replace")
 
     def description(self) -> dict[str, Any]:
-        """{"tokens": one string of byte symbols per id, "merges": pairs of ids, "special_tokens": {name: id}}."""
+        """{"tokens": one string of byte symbols per id, "merges": pairs of ids, "special_tokens": {name: id}}.
+
+        What differs from GPT-2's way stands beside, by the names of __init__.
+        """
         tokens = [self._symbols(i) for i in range(self.vocab_size)]
-        return {"tokens": tokens, "merges": [list(pair) for pair in self._merges], "special_tokens": self._special}
+        options = {
+            "splitting": None if self.splitting == Splitting.of("gpt2") else self.splitting.description(),
+            "added": [token.description() for token in self.added if not token.is_plain],
+            "normalization": list(self.normalization.names),
+            "whole_pieces": self.whole_pieces,
+            "unknown": self.unknown,
+        }
+        given = {
+            name: value for name, value in options.items() if value is not None and value is not False and value != []
+        }
+        return {
+            "tokens": tokens,
+            "merges": [list(pair) for pair in self._merges],
+            "special_tokens": self._special,
+            **given,
+        }
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         """The tokenizer of a `description`."""
-        byte_of = {symbol: byte for byte, symbol in enumerate(byte_symbols())}
         special = dict(description["special_tokens"])
-        ids = set(special.values())
-        tokens = [
-            None if i in ids else bytes(byte_of[symbol] for symbol in symbols)
-            for i, symbols in enumerate(description["tokens"])
-        ]
-        return cls(tokens, [(left, right) for left, right in description["merges"]], special)
+        options = {
+            name: description[name] for name in ("normalization", "whole_pieces", "unknown") if name in description
+        }
+        added = [AddedToken(**token) for token in description.get("added", ())]
+        ids = {*special.values(), *(token.id for token in added)}
+        tokens = [None if i in ids else _spelled(symbols) for i, symbols in enumerate(description["tokens"])]
+        merges = [(left, right) for left, right in description["merges"]]
+        return cls(tokens, merges, special, description.get("splitting", "gpt2"), added=added, **options)
 
 
-def _count_pieces(documents: Iterable[str]) -> Counter[bytes]:
-    counts: Counter[bytes] = Counter()
-    for document in documents:
-        check_encodable(document)
-        for piece, count in Counter(split(document)).items():
-            counts[piece.encode("utf-8")] += count
-    return counts
+@cache
+def _byte_of() -> dict[str, int]:
+    return {symbol: byte for byte, symbol in enumerate(byte_symbols())}
 
 
-def _learn_merges(counts: Counter[bytes], wanted: int, progress: Progress | None) -> tuple[list[bytes], list[Pair]]:
-    """Merge the most frequent pair `wanted` times; only the pieces that hold it, and its neighbours' counts, change."""
-    tokens = [bytes([byte]) for byte in range(256)]
-    ids = {token: i for i, token in enumerate(tokens)}
-    merges: list[Pair] = []
-    pieces = [list(piece) for piece in counts]
-    weights = list(counts.values())
-    pair_counts: Counter[Pair] = Counter()
-    holders: defaultdict[Pair, set[int]] = defaultdict(set)
-    for number, piece in enumerate(pieces):
-        for pair in pairwise(piece):
-            pair_counts[pair] += weights[number]
-            holders[pair].add(number)
-    heap = [(-count, pair) for pair, count in pair_counts.items()]
-    heapq.heapify(heap)
-    while heap and len(tokens) < 256 + wanted:
-        count, pair = heapq.heappop(heap)
-        if -count != pair_counts[pair]:  # an old count; the pair's present one stands elsewhere in the heap
-            continue
-        if -count < 2:
-            break
-        joined = tokens[pair[0]] + tokens[pair[1]]
-        new = ids.setdefault(joined, len(tokens))
-        if new == len(tokens):
-            tokens.append(joined)
-        merges.append(pair)
-        changed, _ = merge_everywhere(pair, new, pieces, weights, pair_counts, holders)
-        for pair in changed:
-            if pair_counts[pair] > 0:
-                heapq.heappush(heap, (-pair_counts[pair], pair))
-        if progress is not None:
-            progress(len(tokens) - 256, wanted)
-    return tokens, merges
-
-
-def merge_everywhere(
-    pair: Pair,
-    new: int,
-    pieces: list[list[int]],
-    weights: list[int],
-    pair_counts: Counter[Pair],
-    holders: defaultdict[Pair, set[int]],
-) -> tuple[set[Pair], int]:
-    """Replace `pair` by `new` in all pieces that hold it; the pairs whose counts changed, and how often it stood."""
-    changed: set[Pair] = set()
-    joined = 0
-    for number in holders.pop(pair):
-        old, weight = pieces[number], weights[number]
-        merged = _replace(old, pair, new)
-        if len(merged) == len(old):
-            continue
-        joined += weight * (len(old) - len(merged))
-        for gone in pairwise(old):
-            pair_counts[gone] -= weight
-            changed.add(gone)
-        for come in pairwise(merged):
-            pair_counts[come] += weight
-            holders[come].add(number)
-            changed.add(come)
-        pieces[number] = merged
-    pair_counts.pop(pair, None)
-    changed.discard(pair)
-    return changed, joined
-
-
-def _replace(ids: list[int], pair: Pair, new: int) -> list[int]:
-    """`ids` with each `pair`, from left to right, replaced by `new`."""
-    result: list[int] = []
-    i, last = 0, len(ids) - 1
-    while i <= last:
-        if i < last and ids[i] == pair[0] and ids[i + 1] == pair[1]:
-            result.append(new)
-            i += 2
-        else:
-            result.append(ids[i])
-            i += 1
-    return result
+def _spelled(symbols: str) -> bytes:
+    """The bytes that a token's symbols stand for."""
+    try:
+        return bytes(map(_byte_of().__getitem__, symbols))
+    except KeyError as error:
+        raise DataError(
+            tr("the token {token} has {symbol}, which stands for no byte; it is no byte-level vocabulary",
+               token=repr(symbols), symbol=error)
+        ) from None  # fmt: skip
 
 
 def _read_merges(
@@ -350,27 +369,27 @@ def _read_merges(
 
 
 def _ranks(tokens: Sequence[bytes], merges: Sequence[Pair], ids: dict[bytes, int]) -> dict[Pair, tuple[int, int]]:
-    """{pair of ids: (rank, id of the merged token)}; the halves of a merge are bytes or made by earlier merges."""
+    """{pair of ids: (rank, id of the merged token)}; halves and merged token are all in the vocabulary."""
     ranks: dict[Pair, tuple[int, int]] = {}
-    known = {ids[bytes([byte])] for byte in range(256)}
+    known = set(ids.values())
     for rank, (left, right) in enumerate(merges):
         if left not in known or right not in known or tokens[left] + tokens[right] not in ids:
             raise DataError(tr("merge {rank} joins or makes tokens that the vocabulary lacks", rank=rank))
-        merged = ids[tokens[left] + tokens[right]]
-        ranks.setdefault((left, right), (rank, merged))
-        known.add(merged)
+        ranks.setdefault((left, right), (rank, ids[tokens[left] + tokens[right]]))
     return ranks
 
 
-def _check_vocabulary(tokens: Sequence[bytes | None], ids: dict[bytes, int], special: dict[str, int]) -> None:
+def _check_vocabulary(
+    tokens: Sequence[bytes | None], ids: dict[bytes, int], added: Sequence[AddedToken], unknown: int | None
+) -> None:
     symbols = byte_symbols()
     names = {"".join(symbols[byte] for byte in token) for token in ids}
-    for text in special:
-        if not text or text in names or len(special) != len(set(special.values())):
+    for token in added:
+        if not token.text or token.text in names or len(added) != len({token.id for token in added}):
             raise DataError(
-                tr("special token {name} is empty or already in the vocabulary; rename it", name=repr(text))
+                tr("special token {name} is empty or already in the vocabulary; rename it", name=repr(token.text))
             )
-    if len(ids) + len(special) != len(tokens):
+    if len(ids) + len(added) != len(tokens) or any(tokens[token.id] is not None for token in added):
         raise DataError(tr("two tokens of the vocabulary have the same bytes, or an id has none"))
-    if any(bytes([byte]) not in ids for byte in range(256)):
-        raise DataError(tr("a byte-level vocabulary must have all 256 bytes"))
+    if unknown is not None and unknown not in range(len(tokens)):
+        raise DataError(tr("unknown is {got}, which is no id of the vocabulary", got=unknown))

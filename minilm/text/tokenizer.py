@@ -84,6 +84,19 @@ class Tokenizer(ABC):
             )
         return names
 
+    def check_disallowed(self, text: str, names: str | Collection[str], allowed: Collection[str]) -> None:
+        """DataError if one of the special tokens named (or "all") stands in `text`, but for the allowed ones."""
+        places = {name: text.find(name) for name in self.allowed(names) - set(allowed)}
+        if found := sorted((place, name) for name, place in places.items() if place >= 0):
+            raise DataError(
+                tr(
+                    "the text has the special token {name} at position {position}; allow it (allowed_special), or let "
+                    "it be plain text (leave it out of disallowed_special)",
+                    name=found[0][1],
+                    position=found[0][0],
+                )
+            )
+
     def checked(self, ids: Iterable[int]) -> list[int]:
         """`ids` (list or integer array) as Python ints, all in [0, V); DataError names the first that is not."""
         numbers = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))

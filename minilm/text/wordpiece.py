@@ -16,7 +16,8 @@ from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
 from minilm.text.basic import BasicTokenization, chunks, is_cjk, is_punctuation
-from minilm.text.bpe import CACHED_PIECES, Progress
+from minilm.text.bpe import CACHED_PIECES
+from minilm.text.bpe_training import Progress
 from minilm.text.spacing import spaced
 from minilm.text.tokenizer import Tokenizer, check_encodable, read_text
 from minilm.text.wordpiece_training import CONTINUES, learn_pieces, rule_named

@@ -19,7 +19,7 @@ import numpy as np
 
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.text.bpe import Pair, Progress, merge_everywhere
+from minilm.text.bpe_training import Pair, Progress, merge_everywhere
 
 CONTINUES = "##"
 LEAST_COUNT = 2

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from minilm.errors import DataError
 from minilm.text import ByteBPE, load_corpus, load_tokenizer
-from minilm.text.bpe import byte_symbols, split
+from minilm.text.bpe import byte_symbols
+from minilm.text.splitting import SPLITTINGS
 
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
 WORDS = st.lists(st.sampled_from(["low", "lower", "newest", "wide", "aaaa", "aaa", "¿", " ", "\n", "1", "日本"])).map(
     "".join
 )
 END = "<|endoftext|>"
+split = SPLITTINGS["gpt2"].pieces
 
 
 def replaced(ids, pair, new):

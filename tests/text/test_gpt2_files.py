@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minilm.resources import cache_folder, write_atomically
 from minilm.text import ByteBPE, load_corpus
-from minilm.text.bpe import PATTERN
+from minilm.text.splitting import GPT2_PATTERN
 
 pytestmark = pytest.mark.network
 
@@ -128,4 +128,4 @@ def test_writing_the_files_again(ours, gpt2_files, tmp_path):
 
 
 def test_the_pattern_is_the_published_one():
-    assert PATTERN == r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+    assert GPT2_PATTERN == r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

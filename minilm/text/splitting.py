@@ -1,0 +1,101 @@
+"""Where byte-level BPE may not merge: a text is cut into pieces first, and each piece is encoded by itself.
+
+GPT-2 cuts by one pattern (section 2.2 of Radford et al. 2019). Models since then cut digits otherwise, by another
+pattern or in several steps, each of which cuts the pieces of the one before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import regex
+
+from minilm.errors import DataError
+from minilm.i18n import tr
+
+# English clitics | letters | digits | other signs, each with the one space before it | spaces but the last | spaces.
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+# Clitics in capitals too | letters with one sign before them | at most three digits | signs, line ends | ...
+LLAMA3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+DIGIT = r"\p{N}"
+DIGITS = r"\p{N}+"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One step: what `pattern` finds and what stands between, each a piece; with keep=False, what it finds is left out.
+
+    space: each piece that begins with no space gets one in front (byte-level BPE's "add_prefix_space"), before the cut.
+    A pattern of None cuts nothing.
+    """
+
+    pattern: str | None
+    keep: bool = True
+    space: bool = False
+
+    @cached_property
+    def _found(self) -> Any:
+        try:
+            return regex.compile(self.pattern or "")
+        except regex.error as error:
+            raise DataError(
+                tr("the pattern {pattern} is no regular expression ({reason})", pattern=self.pattern, reason=error)
+            ) from error
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of `text`, none empty."""
+        if self.space and not text.startswith(" "):
+            text = " " + text
+        if self.pattern is None:
+            return [text]
+        if not self._found.groups:
+            pieces: list[str] = self._found.findall(text)
+            if self.keep and sum(map(len, pieces)) == len(text):  # the usual case: nothing stands between
+                return [piece for piece in pieces if piece]
+        pieces, end = [], 0
+        for found in self._found.finditer(text):
+            pieces += [text[end : found.start()], found.group() if self.keep else ""]
+            end = found.end()
+        return [piece for piece in [*pieces, text[end:]] if piece]
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """Cuts, one after the other."""
+
+    steps: tuple[Cut, ...] = ()
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of `text`; with the named splittings they join to `text` again."""
+        pieces = [text] if text else []
+        for step in self.steps:
+            pieces = [cut for piece in pieces for cut in step.pieces(piece)]
+        return pieces
+
+    def description(self) -> list[Any]:
+        """[[pattern, keep, space], ...], as JSON can hold it."""
+        return [[step.pattern, step.keep, step.space] for step in self.steps]
+
+    @classmethod
+    def of(cls, given: "str | Self | Sequence[Sequence[Any]]") -> "Splitting":
+        """A splitting by its name, from a description, or as it is; DataError for a name that is none."""
+        if isinstance(given, Splitting):
+            return given
+        if not isinstance(given, str):
+            return cls(tuple(Cut(pattern, bool(keep), bool(space)) for pattern, keep, space in given))
+        if given not in SPLITTINGS:
+            raise DataError(
+                tr("splitting is {got}; choose one of {known}", got=repr(given), known=", ".join(SPLITTINGS))
+            )
+        return SPLITTINGS[given]
+
+
+SPLITTINGS: Mapping[str, Splitting] = {
+    "gpt2": Splitting((Cut(GPT2_PATTERN),)),
+    "smollm": Splitting((Cut(DIGIT), Cut(GPT2_PATTERN))),  # digits one by one
+    "llama3": Splitting((Cut(LLAMA3_PATTERN),)),  # GPT-4's as well
+}
