@@ -19,9 +19,9 @@ _BLANK = ContextVar("blank weights", default=False)
 
 @contextlib.contextmanager
 def blank_weights() -> Iterator[None]:
-    """Models that are made within it draw nothing, since their weights are read next: to draw takes longer than to read.
+    """Models that are made within it draw nothing, since their weights are read next, and drawing takes longer.
 
-    What is not read is 0, so that a forgotten weight shows.
+    Weights begin as 0, so that one which is not read shows.
     """
     token = _BLANK.set(True)
     try:
