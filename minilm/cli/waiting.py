@@ -13,15 +13,19 @@ def say(sentence: str) -> None:
 
 
 @contextlib.contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """`with bar("reading") as progress: progress(done, all)`; None where there is no terminal."""
+def bars() -> Iterator[Callable[[str], Callable[[int, int], None] | None]]:
+    """`with bars() as bar: work(bar("reading"))`, and work calls progress(done, all); None where there is no terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda what: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+        def bar(what: str) -> Callable[[int, int], None]:
+            task = shown.add_task(what, total=None, visible=False)
+            return lambda done, total: shown.update(task, completed=done, total=total, visible=done < total)
+
+        yield bar
