@@ -48,20 +48,21 @@ def generate(
             raise typer.BadParameter(tr("give a run folder, or a model by --pretrained"))
         if chat:
             raise ConfigError(tr("--chat needs a model that learned to answer: --pretrained smollm2"))
-        trained = load_trained(Path(source))
-        typer.echo(prompt, nl=False)
-        return show(text_after(trained, prompt))
+        show(text_after(load_trained(Path(source)), prompt), prompt)
+        return
     if prompt:
         raise typer.BadParameter(tr("--pretrained takes the place of the run folder: give one text, in quotes"))
     published = open_published(pretrained)
     if chat:
-        return converse(published, source, lambda start: text_after(published, start, stop=published.stop))
-    typer.echo(source or "", nl=False)
-    show(text_after(published, published.prompt(source or ""), stop=published.stop))
+        converse(published, source, lambda start: text_after(published, start, stop=published.stop))
+    else:
+        text = source or ""
+        show(text_after(published, published.prompt(text), stop=published.stop), text)
 
 
-def show(pieces: Iterable[str]) -> str:
-    """Print the pieces of a text as they come, and a line end; all of it."""
+def show(pieces: Iterable[str], beginning: str = "") -> str:
+    """Print a beginning, the pieces that follow it as they come, and a line end; gives the pieces in one."""
+    typer.echo(beginning, nl=False)
     found = []
     for piece in pieces:
         typer.echo(piece, nl=False)
