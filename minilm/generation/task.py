@@ -136,11 +136,14 @@ def _padding(attention_mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     mask = np.atleast_2d(backend.to_numpy(value(attention_mask)))
     real = checked_mask(mask, (shape[0], shape[1]))
-    pads = real.argmax(axis=1)  # of the first real token
+    if not real.any(axis=1).all():
+        row = int(real.any(axis=1).argmin())
+        raise DataError(tr("attention_mask: row {row} has no token; leave empty prompts out", row=row))
+    pads = real.argmax(axis=1)  # where the first real token is
     if (wrong := np.flatnonzero(pads + real.sum(axis=1) != shape[1])).size:
         raise DataError(
             tr(
-                "attention_mask: row {row} has no token at its end; padding must stand on the left, before the prompt",
+                "attention_mask: row {row} has padding after a token; it must stand on the left, before the prompt",
                 row=int(wrong[0]),
             )
         )

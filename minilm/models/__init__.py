@@ -26,11 +26,13 @@ from minilm.models.sizes import (
     gpt_config,
     parameters_by_part,
 )
+from minilm.models.t5 import T5, T5Config, T5Encoder
 
 __all__ = [
     "BERT_SIZES",
     "GPT",
     "SIZES",
+    "T5",
     "Bert",
     "BertConfig",
     "BertForMultipleChoice",
@@ -45,6 +47,8 @@ __all__ = [
     "GPTForTokenClassification",
     "Llama",
     "LlamaConfig",
+    "T5Config",
+    "T5Encoder",
     "bert_config",
     "bert_parameters_by_part",
     "best_spans",
