@@ -9,7 +9,7 @@ from minilm.autograd import no_grad, value
 from minilm.backend import to_numpy
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import ntr, tr
-from minilm.text.pairs import Encoding, encode_pair
+from minilm.text.inputs import Encoding, encode_pair
 from minilm.text.tokenizer import Tokenizer
 
 MASK = "[MASK]"

@@ -15,7 +15,7 @@ from minilm.i18n import tr
 from minilm.mundito.world import MunditoConfig
 from minilm.pretraining.recipes import KINDS, BaseRecipe
 from minilm.pretraining.sources import Source, new_source, open_source
-from minilm.text.pairs import encode_pair
+from minilm.text.inputs import encode_pair
 from minilm.text.tokenizer import load_tokenizer
 from minilm.training.run import Run
 from minilm.training.trainer import Trainer

@@ -18,11 +18,20 @@ from minilm.i18n import tr
 from minilm.resources import write_atomically
 from minilm.text.added import AddedToken, Finder, merged
 from minilm.text.bpe_training import Pair, Progress, count_pieces, learn_merges
+from minilm.text.inputs import InputRules
 from minilm.text.normalization import Normalization
 from minilm.text.splitting import Splitting
 from minilm.text.tokenizer import Tokenizer, check_encodable, read_json, read_text
 
 CACHED_PIECES = 2**18
+GPT2_OPTIONS: dict[str, Any] = {
+    "splitting": Splitting.of("gpt2").description(),
+    "added": [],
+    "normalization": [],
+    "whole_pieces": False,
+    "unknown": None,
+    "inputs": None,
+}
 
 
 @cache
@@ -59,13 +68,14 @@ class ByteBPE(Tokenizer):
         normalization: Sequence[str] = (),
         whole_pieces: bool = False,
         unknown: int | None = None,
+        inputs: InputRules | None = None,
     ):
         """`tokens`: the bytes of each id (None for an added token); `merges`: pairs of ids, the earliest first.
 
         splitting: where no merge goes (splitting.py), by name ("gpt2", "smollm", "llama3") or as an object. added:
         tokens that are more than special (added.py). normalization: names of what is done to a text first
         (normalization.py). whole_pieces: a piece that is a token is that token, whatever the merges would make of it.
-        unknown: the id of a byte that the vocabulary lacks.
+        unknown: the id of a byte that the vocabulary lacks. inputs: how a model's inputs are made (inputs.py).
         """
         self.added = merged(special_tokens, added)
         self._special = {token.text: token.id for token in self.added if token.special}
@@ -76,7 +86,7 @@ class ByteBPE(Tokenizer):
         self._ids = {token: i for i, token in enumerate(tokens) if token is not None}
         _check_vocabulary(tokens, self._ids, self.added, unknown)
         self.splitting, self.normalization = Splitting.of(splitting), Normalization(normalization)
-        self.whole_pieces, self.unknown = whole_pieces, unknown
+        self.whole_pieces, self.unknown, self.inputs = whole_pieces, unknown, inputs
         self._byte_ids = [self._ids.get(bytes([byte]), unknown) for byte in range(256)]
         self._ranks = _ranks(self._bytes, self._merges, self._ids)
         self._finder = Finder(self.added, self.normalization)
@@ -294,36 +304,31 @@ class ByteBPE(Tokenizer):
 
         What differs from GPT-2's way stands beside, by the names of __init__.
         """
-        tokens = [self._symbols(i) for i in range(self.vocab_size)]
-        options = {
-            "splitting": None if self.splitting == Splitting.of("gpt2") else self.splitting.description(),
+        found = {
+            "splitting": self.splitting.description(),
             "added": [token.description() for token in self.added if not token.is_plain],
             "normalization": list(self.normalization.names),
             "whole_pieces": self.whole_pieces,
             "unknown": self.unknown,
-        }
-        given = {
-            name: value for name, value in options.items() if value is not None and value is not False and value != []
+            "inputs": self.inputs and self.inputs.description(),
         }
         return {
-            "tokens": tokens,
+            "tokens": [self._symbols(i) for i in range(self.vocab_size)],
             "merges": [list(pair) for pair in self._merges],
             "special_tokens": self._special,
-            **given,
+            **{name: value for name, value in found.items() if value != GPT2_OPTIONS[name]},
         }
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         """The tokenizer of a `description`."""
+        options = {name: description.get(name, usual) for name, usual in GPT2_OPTIONS.items()}
+        options["added"] = [AddedToken(**token) for token in options["added"]]
+        options["inputs"] = options["inputs"] and InputRules.from_description(options["inputs"])
         special = dict(description["special_tokens"])
-        options = {
-            name: description[name] for name in ("normalization", "whole_pieces", "unknown") if name in description
-        }
-        added = [AddedToken(**token) for token in description.get("added", ())]
-        ids = {*special.values(), *(token.id for token in added)}
+        ids = {*special.values(), *(token.id for token in options["added"])}
         tokens = [None if i in ids else _spelled(symbols) for i, symbols in enumerate(description["tokens"])]
-        merges = [(left, right) for left, right in description["merges"]]
-        return cls(tokens, merges, special, description.get("splitting", "gpt2"), added=added, **options)
+        return cls(tokens, [(left, right) for left, right in description["merges"]], special, **options)
 
 
 @cache

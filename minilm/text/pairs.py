@@ -19,81 +19,13 @@ import numpy as np
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.text.batches import Batch, read_only
+from minilm.text.inputs import collate, encode_pair, kept_lengths
 from minilm.text.special import SpecialIds
 from minilm.text.tokenizer import Tokenizer
 
 PAIRS, ORDER = 0x70616972, 0x0BDE5  # purposes in the key of a generator
 IS_NEXT, NOT_NEXT = 0, 1
 LOOK_BACK = 32  # how many pairs that wait for a partner are looked at
-
-
-# ------------------------------------------------------------------------------------------------------- one input
-
-
-class Encoding(NamedTuple):
-    """[CLS] a [SEP], or [CLS] a [SEP] b [SEP]: ids, segments (1 from b on) and attention mask, each (T,); and how many
-    tokens did not fit."""
-
-    ids: np.ndarray
-    segments: np.ndarray
-    attention_mask: np.ndarray
-    truncated: int
-
-
-def encode_pair(
-    tokenizer: Tokenizer | Mapping[str, int] | SpecialIds,
-    a: Sequence[int] | np.ndarray,
-    b: Sequence[int] | np.ndarray | None = None,
-    max_length: int = 512,
-    rng: np.random.Generator | None = None,
-    pad: bool = False,
-) -> Encoding:
-    """One input of BERT from token ids; segment 0 holds [CLS] a [SEP], segment 1 holds b [SEP].
-
-    tokenizer: or its special tokens. Where it is longer than max_length, tokens are taken from the longer text, one at
-    a time: from its end, or with `rng` from its front or end at random, as in pretraining (section A.2).
-    pad: fill up to max_length. Errors: DataError for an empty text, ConfigError for a max_length without room for a
-    token of each.
-    """
-    special = SpecialIds.of(tokenizer)
-    texts = [np.asarray(text, np.int64) for text in ((a,) if b is None else (a, b))]
-    for name, text in zip("ab", texts, strict=False):
-        if not text.size:
-            raise DataError(tr("text {name} is empty: it has no tokens", name=name))
-    room = max_length - 1 - len(texts)
-    if room < len(texts):
-        raise ConfigError(
-            tr("max_length is {got}; it must be at least {least}: the special tokens, and one of each text",
-               got=max_length, least=1 + 2 * len(texts))
-        )  # fmt: skip
-    kept = [min(len(texts[0]), room)] if b is None else kept_lengths(len(texts[0]), len(texts[1]), room)
-    parts: list[Any] = [[special.cls]]
-    segments = [0]
-    for number, (text, n) in enumerate(zip(texts, kept, strict=True)):
-        front = 0 if rng is None else int(rng.binomial(len(text) - n, 0.5))
-        parts += [text[front : front + int(n)], [special.sep]]
-        segments += [number] * (int(n) + 1)
-    T, truncated = len(segments), sum(map(len, texts)) - int(sum(kept))
-    fill = max_length - T if pad else 0
-    ids = np.concatenate([*parts, np.full(fill, special.pad)]).astype(np.int64)
-    return Encoding(ids, np.array(segments + [0] * fill, np.int64), np.arange(T + fill) < T, truncated)
-
-
-def kept_lengths(a: Any, b: Any, room: int) -> tuple[Any, Any]:
-    """How much is left of texts of lengths a and b (numbers or arrays) when one token after another is taken from the
-    longer, from b where they are equal, until both fit into `room`."""
-    kept_a = np.where(a + b > room, np.minimum(a, np.maximum(room - b, (room + 1) // 2)), a)
-    return kept_a, np.minimum(b, room - kept_a)
-
-
-def collate(encodings: Sequence[Encoding], pad_id: int, length: int | None = None) -> Batch:
-    """{"ids", "segments", "attention_mask"}, each (B, T), padded at the end to the longest one, or to `length`."""
-    T = max([len(e.ids) for e in encodings] + ([length] if length else []))
-    ids, segments = np.full((len(encodings), T), pad_id, np.int64), np.zeros((len(encodings), T), np.int64)
-    mask = np.zeros((len(encodings), T), bool)
-    for row, e in enumerate(encodings):
-        ids[row, : len(e.ids)], segments[row, : len(e.ids)], mask[row, : len(e.ids)] = e[:3]
-    return {"ids": ids, "segments": segments, "attention_mask": mask}
 
 
 # ------------------------------------------------------------------------------------------------------------ pairs

@@ -12,6 +12,18 @@ APOSTROPHES = frozenset("'’")
 ENGLISH_CLITICS = frozenset({"s", "t", "re", "ve", "m", "ll", "d"})
 JOINERS = frozenset("-_")
 
+# What the `tokenizers` library takes away in English, in its order.
+ENGLISH_SPACES = tuple(
+    (" " + written, usual)
+    for written, usual in [
+        *((sign, sign) for sign in (".", "?", "!", ",")),
+        ("' ", "'"),
+        *((clitic, clitic) for clitic in ("n't", "'m")),
+        ("do not", " don't"),
+        *((clitic, clitic) for clitic in ("'s", "'ve", "'re")),
+    ]
+)
+
 
 def spaced(words: Sequence[str]) -> str:
     """The words with one space between, but none where this says so.
@@ -27,6 +39,19 @@ def spaced(words: Sequence[str]) -> str:
         if not _touch(words, i):
             parts.append(" ")
         parts.append(words[i])
+    return "".join(parts)
+
+
+def joined_as_tokenizers(tokens: Sequence[str], prefix: str, clean: bool) -> str:
+    """The tokens as the `tokenizers` library joins them: a space before each that has not the prefix; with `clean`
+    none before . ? ! , and English clitics."""
+    parts = []
+    for i, token in enumerate(tokens):
+        if i > 0:
+            token = token[len(prefix) :] if token.startswith(prefix) else " " + token
+        for written, usual in ENGLISH_SPACES if clean else ():
+            token = token.replace(written, usual)
+        parts.append(token)
     return "".join(parts)
 
 

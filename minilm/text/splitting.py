@@ -7,7 +7,7 @@ pattern or in several steps, each of which cuts the pieces of the one before.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import regex
 
@@ -81,7 +81,7 @@ class Splitting:
         return [[step.pattern, step.keep, step.space] for step in self.steps]
 
     @classmethod
-    def of(cls, given: "str | Self | Sequence[Sequence[Any]]") -> "Splitting":
+    def of(cls, given: "str | Splitting | Sequence[Any]") -> "Splitting":
         """A splitting by its name, from a description, or as it is; DataError for a name that is none."""
         if isinstance(given, Splitting):
             return given

@@ -6,13 +6,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from minilm.errors import DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
+
+if TYPE_CHECKING:
+    from minilm.text.inputs import InputRules
 
 FORMAT = "minilm tokenizer 1"
 KINDS = {
@@ -30,6 +33,7 @@ class Tokenizer(ABC):
     """
 
     name: ClassVar[str]
+    inputs: "InputRules | None" = None  # what a published tokenizer's file says of a model's inputs (inputs.py)
 
     @property
     @abstractmethod

@@ -7,18 +7,19 @@ the order in which they were learned; here the order is forgotten, and only the 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
-
-import regex
 
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
-from minilm.text.basic import BasicTokenization, chunks, is_cjk, is_punctuation
+from minilm.text.added import AddedToken, Finder, merged
+from minilm.text.basic import BasicTokenization, Word, chunks, is_cjk, is_punctuation
 from minilm.text.bpe import CACHED_PIECES
 from minilm.text.bpe_training import Progress
-from minilm.text.spacing import spaced
+from minilm.text.inputs import InputRules
+from minilm.text.spacing import joined_as_tokenizers, spaced
 from minilm.text.tokenizer import Tokenizer, check_encodable, read_text
 from minilm.text.wordpiece_training import CONTINUES, learn_pieces, rule_named
 
@@ -27,7 +28,18 @@ UNKNOWN = "[UNK]"
 LONGEST_WORD = 100
 LONGEST_CACHED = 64
 
+BERT_OPTIONS: dict[str, Any] = {
+    "unknown": UNKNOWN,
+    "prefix": CONTINUES,
+    "longest_word": LONGEST_WORD,
+    "basic": {},
+    "added": [],
+    "spacing": "usual",
+    "inputs": None,
+}
+
 Span = tuple[int, int]
+Found = tuple[int, int, int]  # id, start, end
 
 
 class WordPiece(Tokenizer):
@@ -45,23 +57,37 @@ class WordPiece(Tokenizer):
         special_tokens: Iterable[str] = SPECIAL_TOKENS,
         lower: bool = True,
         strip_accents: bool | None = None,
+        *,
+        unknown: str = UNKNOWN,
+        prefix: str = CONTINUES,
+        longest_word: int = LONGEST_WORD,
+        basic: BasicTokenization | None = None,
+        added: Sequence[AddedToken] = (),
+        spacing: str = "usual",
+        inputs: InputRules | None = None,
     ):
         """tokens: the vocabulary in the order of the ids. special_tokens: those of it that stand for no text.
 
         lower, strip_accents: see BasicTokenization; strip_accents=None does as `lower` does, as BERT's models do.
+        The rest is for vocabularies made elsewhere. unknown: the token of a word that cannot be cut. prefix: the mark
+        of a piece that goes on a word. longest_word: a longer one is unknown. basic: in place of lower and
+        strip_accents. added: tokens that are more than special (added.py). spacing: how `decode` sets spaces, see
+        there. inputs: how a model's inputs are made (inputs.py).
         """
         self.tokens = tuple(tokens)
-        self.basic = BasicTokenization(lower, lower if strip_accents is None else strip_accents)
+        self.basic = basic or BasicTokenization(lower, lower if strip_accents is None else strip_accents)
         ids = {token: i for i, token in enumerate(self.tokens)}
-        names = list(dict.fromkeys([*special_tokens, UNKNOWN]))
-        _check_vocabulary(self.tokens, ids, names)
-        self._special = {name: ids[name] for name in names}
-        self._unknown = ids[UNKNOWN]
-        plain = {token: i for token, i in ids.items() if token not in self._special}
-        self._starts = {token: i for token, i in plain.items() if not token.startswith(CONTINUES)}
-        self._continues = {token[len(CONTINUES) :]: i for token, i in plain.items() if token.startswith(CONTINUES)}
+        names = dict.fromkeys([*special_tokens, unknown])
+        _check_vocabulary(self.tokens, ids, [*names, *(token.text for token in added)])
+        self.added = merged({name: ids[name] for name in names}, added)
+        self._special = {token.text: token.id for token in self.added if token.special}
+        self.unknown, self._unknown, self.longest_word = unknown, ids[unknown], longest_word
+        self.prefix, self.spacing, self.inputs = prefix, spacing, inputs
+        self._starts = {token: i for token, i in ids.items() if token not in self._special}
+        self._continues = {token[len(prefix) :]: i for token, i in self._starts.items() if token.startswith(prefix)}
         self._longest = max(map(len, self.tokens))
-        self._cut: dict[str, tuple[tuple[int, int, int], ...]] = {}
+        self._finder = Finder(self.added, self._normal)
+        self._cut: dict[str, tuple[Found, ...]] = {}
 
     @classmethod
     def train(
@@ -173,13 +199,19 @@ class WordPiece(Tokenizer):
         """The tokens of `text` as they are written in the vocabulary: "una", "##ffa", "##ble"."""
         return [self.tokens[i] for i in self.encode(text, allowed_special)]
 
-    def encode(self, text: str, allowed_special: str | Collection[str] = ()) -> list[int]:
+    def encode(
+        self,
+        text: str,
+        allowed_special: str | Collection[str] = (),
+        disallowed_special: str | Collection[str] = (),
+    ) -> list[int]:
         """The ids of `text`: of each word the longest piece that begins it, then the longest that goes on, and so on.
 
         A word that ends in no piece, or has more than 100 characters, is one [UNK] as a whole. A special token written
         in `text` is plain text unless it is in `allowed_special` (a set of names, or "all"); then it is never cut or
-        lower-cased. DataError for a lone surrogate.
+        lower-cased. One in `disallowed_special` (and not allowed) is a DataError. DataError for a lone surrogate.
         """
+        self.check_disallowed(text, disallowed_special, self.allowed(allowed_special))
         return [id for id, _, _ in self._encode(text, allowed_special)]
 
     def encode_with_offsets(
@@ -208,81 +240,113 @@ class WordPiece(Tokenizer):
             ids += self.encode(word) or [self._unknown]
         return ids, first
 
-    def _encode(self, text: str, allowed_special: str | Collection[str]) -> list[tuple[int, int, int]]:
+    def _encode(self, text: str, allowed_special: str | Collection[str]) -> list[Found]:
         check_encodable(text)
-        allowed = sorted(self.allowed(allowed_special), key=len, reverse=True)
-        found: list[tuple[int, int, int]] = []
-        done = 0
-        for special in regex.finditer("|".join(map(regex.escape, allowed)), text) if allowed else ():
-            found += self._encode_plain(text[done : special.start()], done)
-            found.append((self._special[special.group()], *special.span()))
-            done = special.end()
-        return found + self._encode_plain(text[done:], done)
+        allowed = self.allowed(allowed_special)
+        cut = self._encode_normalized if self._finder.normalizes else self._encode_plain
+        found: list[Found] = []
+        for added, start, end in self._finder.find(text, allowed):
+            found += cut(text[start:end], start, allowed) if added is None else [(added, start, end)]
+        return found
 
-    def _encode_plain(self, text: str, offset: int) -> list[tuple[int, int, int]]:
-        found: list[tuple[int, int, int]] = []
-        for chunk, position in chunks(text):
+    def _normal(self, text: str) -> str:
+        return "".join(character for character, _ in self.basic.normalized(text))
+
+    def _encode_normalized(self, text: str, offset: int, allowed: set[str]) -> list[Found]:
+        """The tokens of a text in which added tokens are looked for after normalization: nothing is cached."""
+        aligned = self.basic.normalized(text)
+        found: list[Found] = []
+        for added, start, end in self._finder.find("".join(c for c, _ in aligned), allowed, normalized=True):
+            part = aligned[start:end]
+            if added is None:
+                found += [piece for word in self.basic.split(part) for piece in self._pieces(word)]
+            else:
+                found.append((added, *Word("", tuple(i for _, i in part)).span(0, len(part))))
+        return [(id, start + offset, end + offset) for id, start, end in found]
+
+    def _encode_plain(self, text: str, offset: int, _: set[str]) -> list[Found]:
+        found: list[Found] = []
+        for chunk, position in self.basic.chunks(text):
             pieces = self._cut.get(chunk)
             if pieces is None:
-                pieces = tuple(
-                    (id, *word.span(start, end))
-                    for word in self.basic.cut(chunk)
-                    for id, start, end in self._pieces(word.text)
-                )
+                pieces = tuple(piece for word in self.basic.cut(chunk) for piece in self._pieces(word))
                 if len(chunk) <= LONGEST_CACHED and len(self._cut) < CACHED_PIECES:
                     self._cut[chunk] = pieces
             shift = offset + position
             found += [(id, start + shift, end + shift) for id, start, end in pieces]
         return found
 
-    def _pieces(self, word: str) -> list[tuple[int, int, int]]:
-        """(id, start, end) of each piece of a word; one [UNK] for all of it if any part cannot be matched."""
-        unknown = [(self._unknown, 0, len(word))]
-        if len(word) > LONGEST_WORD:
+    def _pieces(self, word: Word) -> list[Found]:
+        """The pieces of a word and where they stand; one unknown token for all of it if any part cannot be matched."""
+        text = word.text
+        unknown = [(self._unknown, *word.span(0, len(text)))]
+        if len(text) > self.longest_word:
             return unknown
-        found: list[tuple[int, int, int]] = []
+        found: list[Found] = []
         start, vocabulary = 0, self._starts
-        while start < len(word):
-            end = min(len(word), start + self._longest)
-            while end > start and word[start:end] not in vocabulary:
+        while start < len(text):
+            end = min(len(text), start + self._longest)
+            while end > start and text[start:end] not in vocabulary:
                 end -= 1
             if end == start:
                 return unknown
-            found.append((vocabulary[word[start:end]], start, end))
+            found.append((vocabulary[text[start:end]], *word.span(start, end)))
             start, vocabulary = end, self._continues
         return found
 
-    def decode(self, ids: Iterable[int], clean: bool = True) -> str:
-        """The text of `ids`: "##" joined to what stands before, special tokens as named.
+    def decode(self, ids: Iterable[int], clean: bool = True, skip_special: bool = False) -> str:
+        """The text of `ids`: "##" joined to what stands before, special tokens as named or (skip_special) left out.
 
         It is not the text that was encoded: see the class. clean=False puts one space between any two words;
         clean=True leaves out those that are not usual beside punctuation (spacing.py), and changes nothing else.
+        spacing="english" (of the tokenizer) joins and cleans as the `tokenizers` library does, "plain" only joins so.
         """
+        skipped = self._special if skip_special else ()
+        tokens = [token for token in (self.tokens[i] for i in self.checked(ids)) if token not in skipped]
+        if self.spacing != "usual":
+            return joined_as_tokenizers(tokens, self.prefix, clean and self.spacing == "english")
         words: list[str] = []
-        for i in self.checked(ids):
-            token = self.tokens[i]
-            if i in self._special.values() or not token.startswith(CONTINUES):
+        for token in tokens:
+            if token in self._special or not token.startswith(self.prefix):
                 words.append(token)
             elif words and words[-1] not in self._special:
-                words[-1] += token[len(CONTINUES) :]
+                words[-1] += token[len(self.prefix) :]
             else:
-                words.append(token[len(CONTINUES) :])
+                words.append(token[len(self.prefix) :])
         return spaced(words) if clean else " ".join(words)
 
     def description(self) -> dict[str, Any]:
-        """{"tokens": [str], "special_tokens": [str], "lower": bool, "strip_accents": bool}."""
+        """{"tokens": [str], "special_tokens": [str], "lower": bool, "strip_accents": bool}.
+
+        What differs from BERT's way stands beside, by the names of __init__.
+        """
+        basic = {name: value for name, value in asdict(self.basic).items() if name not in ("lower", "strip_accents")}
+        found = {
+            "unknown": self.unknown,
+            "prefix": self.prefix,
+            "longest_word": self.longest_word,
+            "basic": {name: value for name, value in basic.items() if value != getattr(BasicTokenization(), name)},
+            "added": [token.description() for token in self.added if not token.is_plain],
+            "spacing": self.spacing,
+            "inputs": self.inputs and self.inputs.description(),
+        }
         return {
             "tokens": list(self.tokens),
             "special_tokens": list(self._special),
             "lower": self.basic.lower,
             "strip_accents": self.basic.strip_accents,
+            **{name: value for name, value in found.items() if value != BERT_OPTIONS[name]},
         }
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Self:
         """The tokenizer of a `description`."""
+        options = {name: description.get(name, usual) for name, usual in BERT_OPTIONS.items()}
         lower, strip_accents = bool(description["lower"]), bool(description["strip_accents"])
-        return cls(description["tokens"], description["special_tokens"], lower, strip_accents)
+        options["basic"] = BasicTokenization(lower, strip_accents, **options["basic"])
+        options["added"] = [AddedToken(**token) for token in options["added"]]
+        options["inputs"] = options["inputs"] and InputRules.from_description(options["inputs"])
+        return cls(description["tokens"], description["special_tokens"], **options)
 
 
 def _count_words(documents: Iterable[str], basic: BasicTokenization) -> Counter[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.text.batches import Batch
-from minilm.text.pairs import encode_pair, kept_lengths
+from minilm.text.inputs import encode_pair, kept_lengths
 from minilm.text.special import SpecialIds
 from minilm.text.tokenizer import Tokenizer
 from minilm.transfer.examples import IGNORE, Example, Task
