@@ -99,8 +99,7 @@ LANGUAGE_MODELS = {SMOLLM2.name: SMOLLM2}
 
 
 class LanguageModel(NamedTuple):
-    """A model and its tokenizer; begin: ids that stand before every text; stop: ids that end one; and the Jinja template
-    of its conversations, or None."""
+    """A model, its tokenizer, the ids that begin and those that end a text, and the Jinja template of conversations."""
 
     model: Any
     tokenizer: Tokenizer

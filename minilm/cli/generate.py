@@ -1,4 +1,4 @@
-"""`minilm generate`: a trained model continues a text, printed as it is made; or a published one, which may converse."""
+"""`minilm generate`: a trained model continues a text, printed as it is made; a published one may also converse."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def generate(
-    source: str = typer.Argument(None, help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"),
+    source: str = typer.Argument(
+        None, help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"
+    ),
     prompt: str = typer.Argument("", help=tr("The text to go on from.")),
     tokens: int = typer.Option(200, min=0, help=tr("How many tokens to make.")),
     temperature: float = typer.Option(1.0, help=tr("Below 1 more cautious, 0 always the most probable token.")),

@@ -66,12 +66,13 @@ class Metadata:
         """These change nothing that is computed."""
         self._left = {key for key in self._left if not any(fnmatch.fnmatchcase(key, p) for p in patterns)}
 
-    def finish(self, prefix: str = "") -> None:
-        """ConfigError that names the keys, of those that begin so, which nobody asked for."""
-        if left := sorted(key for key in self._left if key.startswith(prefix)):
+    def finish(self) -> None:
+        """ConfigError that names the keys which nobody asked for."""
+        if self._left:
             raise ConfigError(
-                tr("nothing is known of what {keys} would change, so the file is not read", keys=", ".join(left))
-            )
+                tr("nothing is known of what {keys} would change, so the file is not read",
+                   keys=", ".join(sorted(self._left)))
+            )  # fmt: skip
 
 
 def open_gguf(path: str | Path) -> GGUF:

@@ -15,7 +15,6 @@ from minilm.i18n import tr
 from minilm.models.gguf.file import GGUF
 from minilm.models.huggingface.tables import Weight, layers, linear, same
 from minilm.models.llama import Llama, LlamaConfig
-from minilm.nn.init import blank_weights
 
 ARCHITECTURE = "llama"
 
@@ -31,34 +30,11 @@ OF_NO_EFFECT = (
 Progress = Callable[[int, int], None]
 
 
-def load_llama(file: GGUF, progress: Progress | None = None) -> Llama:
-    """The model of an open file, in float32 and evaluation mode. progress(done, all): called with numbers of weights.
-
-    Errors: ConfigError for another architecture, or a setting that is not built here; CheckpointError, before any
-    weight is read, where an array is missing, unexpected or of another shape.
-    """
-    try:
-        with blank_weights():
-            model = Llama(read_config(file))
-    except ConfigError as error:
-        raise ConfigError(f"{file.path}: {error}") from error
-    table, parameters = weights(model.config), dict(model.named_parameters())
-    _check(file, table, parameters)
-    done, total = 0, model.num_parameters()
-    for weight in table:
-        parameter = parameters[weight.ours]
-        parameter.assign(weight.join([_in_our_order(file, name, model.config) for name in weight.theirs]))
-        done += parameter.size
-        if progress is not None:
-            progress(done, total)
-    return model.eval()
-
-
 # --------------------------------------------------------------------------------------------------------- settings
 
 
 def read_config(file: GGUF) -> LlamaConfig:
-    """What shapes the model: all keys of the metadata but the tokenizer's. ConfigError for one that is unknown."""
+    """What shapes the model: all of the metadata but the tokenizer's. ConfigError for what is not built here."""
     metadata, arrays = file.metadata, file.arrays
     metadata.require("general.architecture", ARCHITECTURE)
     metadata.require("general.type", "model")
@@ -72,8 +48,16 @@ def read_config(file: GGUF) -> LlamaConfig:
     def require(key: str, *wanted: Any) -> None:
         metadata.require(f"{ARCHITECTURE}.{key}", *wanted)
 
-    width, heads, context = take("embedding_length"), take("attention.head_count"), take("context_length")
-    head_width = take("attention.key_length", width // heads if isinstance(heads, int) and heads else None)
+    def count(key: str) -> int:
+        if not isinstance(got := take(key), int) or got < 1:
+            raise ConfigError(
+                tr("{key} is {got}; minilm reads files with one whole number there", key=f"{ARCHITECTURE}.{key}",
+                   got=got)
+            )  # fmt: skip
+        return got
+
+    width, heads, context = count("embedding_length"), count("attention.head_count"), count("context_length")
+    head_width = take("attention.key_length", width // heads)
     for key in ("attention.value_length", "rope.dimension_count"):
         require(key, head_width)
     require("attention.causal", True)
@@ -82,15 +66,15 @@ def read_config(file: GGUF) -> LlamaConfig:
     vocab_size = file.shape("token_embd.weight")[0] if "token_embd.weight" in arrays else take("vocab_size")
     require("vocab_size", vocab_size)
     metadata.ignore(f"{ARCHITECTURE}.tensor_data_layout")  # which program wrote it
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=vocab_size,
         context=context,
         width=width,
-        layers=take("block_count"),
+        layers=count("block_count"),
         heads=heads,
         kv_heads=take("attention.head_count_kv", heads),
         head_width=head_width,
-        mlp_width=take("feed_forward_length"),
+        mlp_width=count("feed_forward_length"),
         epsilon=take("attention.layer_norm_rms_epsilon"),
         theta=take("rope.freq_base", 10000.0),
         rope_scaling=_rope_scaling(file, context),
@@ -98,9 +82,6 @@ def read_config(file: GGUF) -> LlamaConfig:
         mlp_bias="blk.0.ffn_up.bias" in arrays,
         tied="output.weight" not in arrays,
     )
-    metadata.finish(f"{ARCHITECTURE}.")
-    metadata.finish("general.")
-    return config
 
 
 def _rope_scaling(file: GGUF, context: int) -> dict[str, Any] | None:
@@ -109,20 +90,19 @@ def _rope_scaling(file: GGUF, context: int) -> dict[str, Any] | None:
     def take(key: str, *default: Any) -> Any:
         return file.metadata.take(f"{ARCHITECTURE}.rope.scaling.{key}", *default)
 
-    kind, factor, original = take("type", "none"), take("factor", 1.0), take("original_context_length", context)
+    file.metadata.require(f"{ARCHITECTURE}.rope.scaling.type", "linear", "yarn", "none")
     file.metadata.ignore(f"{ARCHITECTURE}.rope.scaling.finetuned")
+    kind, factor, original = take("type", "linear"), take("factor", 1.0), take("original_context_length", context)
+    bent = kind != "none" and factor != 1
     if "rope_freqs.weight" in file.arrays:
-        if kind != "none":
+        if bent:
             raise ConfigError(tr("it scales rotary positions twice, by {kind} and by rope_freqs.weight", kind=kind))
-        factors = file.read("rope_freqs.weight").tolist()
+        factors = file.read("rope_freqs.weight").tolist()  # by which each frequency is divided, at every length
         lists = {"short_factor": factors, "long_factor": factors}
-        return {"kind": "longrope", **lists, "original_context": original, "factor": 1.0}
-    if kind == "linear":
-        return {"kind": "linear", "factor": factor}
-    if kind == "yarn":
-        return {"kind": "yarn", "factor": factor, "original_context": original}
-    file.metadata.require(f"{ARCHITECTURE}.rope.scaling.type", "none", "linear", "yarn")
-    return None
+        return {"kind": "longrope", **lists, "original_context": context, "factor": 1.0}
+    if not bent:
+        return None
+    return {"kind": kind, "factor": factor} | ({"original_context": original} if kind == "yarn" else {})
 
 
 # ---------------------------------------------------------------------------------------------------------- weights
@@ -148,6 +128,22 @@ def weights(config: LlamaConfig) -> list[Weight]:
         *same("final_norm", "output_norm", "weight"),
         *([] if c.tied else linear("head", "output", bias=False)),
     ]
+
+
+def load_weights(file: GGUF, model: Llama, progress: Progress | None = None) -> None:
+    """Write the arrays of a file into the parameters. progress(done, all): called with numbers of weights.
+
+    CheckpointError, before any is read, where one is missing, unexpected or of another shape.
+    """
+    table, parameters = weights(model.config), dict(model.named_parameters())
+    _check(file, table, parameters)
+    done, total = 0, model.num_parameters()
+    for weight in table:
+        parameter = parameters[weight.ours]
+        parameter.assign(weight.join([_in_our_order(file, name, model.config) for name in weight.theirs]))
+        done += parameter.size
+        if progress is not None:
+            progress(done, total)
 
 
 def _check(file: GGUF, table: list[Weight], parameters: Mapping[str, Any]) -> None:

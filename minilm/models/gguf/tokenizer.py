@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.models.gguf.file import GGUF
+from minilm.models.gguf.file import Metadata
 from minilm.text.added import AddedToken
 from minilm.text.bpe import ByteBPE
 
@@ -27,30 +27,23 @@ class Speech(NamedTuple):
     chat_template: str | None
 
 
-def load_speech(file: GGUF) -> Speech:
-    """What the metadata say of text; ConfigError or DataError for what is not built here or does not fit."""
-    try:
-        return _speech(file)
-    except ConfigError as error:
-        raise ConfigError(f"{file.path}: {error}") from error
-
-
-def _speech(file: GGUF) -> Speech:
-    metadata = file.metadata
+def read_speech(metadata: Metadata) -> Speech:
+    """What the metadata say of text. ConfigError for what is not built here, DataError for what does not fit."""
 
     def take(key: str, *default: Any) -> Any:
         return metadata.take(f"tokenizer.ggml.{key}", *default)
 
     metadata.require("tokenizer.ggml.model", "gpt2")
+    pre = take("pre")
     metadata.require("tokenizer.ggml.pre", *SPLITTINGS)
     for key in ("add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces"):
         metadata.require(f"tokenizer.ggml.{key}", False)
     metadata.ignore(*(f"tokenizer.ggml.{key}" for key in OF_NO_EFFECT))
     metadata.ignore("tokenizer.chat_template.*", "tokenizer.chat_templates", "tokenizer.huggingface.json")
     tokens = take("tokens")
-    tokenizer = _tokenizer(tokens, take("token_type", [NORMAL] * len(tokens)), take("merges"), take("pre", "gpt-2"))
+    tokenizer = _tokenizer(tokens, take("token_type", [NORMAL] * len(tokens)), take("merges"), pre)
     first, ends = take("bos_token_id", None), [take(f"{end}_token_id", None) for end in ENDS]
-    begin = (first,) if take("add_bos_token", take("pre", "gpt-2") == "llama-bpe") and first is not None else ()
+    begin = (first,) if take("add_bos_token", pre == "llama-bpe") and first is not None else ()
     stop = tuple(dict.fromkeys(end for end in ends if end is not None))
     if odd := [id for id in (*begin, *stop) if id not in range(len(tokens))]:
         raise ConfigError(
