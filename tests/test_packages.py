@@ -176,7 +176,9 @@ def test_an_installed_package_is_found_without_being_run(tmp_path, monkeypatch):
     site = tmp_path / "site"
     (site / "some_model" / "data").mkdir(parents=True)
     (site / "some_model-1.0.dist-info").mkdir()
-    (site / "some_model-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n")
+    (site / "some_model-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n"
+    )
     package = Package("some-model==2.0", "some_model-2.0-py3-none-any.whl", 0, "")
     assert installed_folder(package, "some_model/data") is None
     monkeypatch.syspath_prepend(site)

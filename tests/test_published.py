@@ -1,4 +1,4 @@
-"""Models by name: from the installed package, from the cache, or through pip, and never other files than those recorded."""
+"""Models by name: out of an installed package, the cache, or what pip brings, and only the files that are recorded."""
 
 import hashlib
 

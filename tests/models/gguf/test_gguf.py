@@ -153,7 +153,10 @@ REFUSED = {
     "layers that differ": (r"head_count is \[4, 2\]; .* one whole number", {"llama.attention.head_count": [4, 2]}),
     "heads that do not divide": ("kv_heads is 3", {"llama.attention.head_count_kv": 3}),
     "keys of nobody": ("what general.colour, mood would change", {"general.colour": "red", "mood": 1}),
-    "a SentencePiece vocabulary": ("tokenizer.ggml.model is 'llama'; .* 'gpt2' only", {"tokenizer.ggml.model": "llama"}),
+    "a SentencePiece vocabulary": (
+        "tokenizer.ggml.model is 'llama'; .* 'gpt2' only",
+        {"tokenizer.ggml.model": "llama"},
+    ),
     "another way to cut": ("tokenizer.ggml.pre is 'qwen2'; .* 'gpt-2', 'smollm'", {"tokenizer.ggml.pre": "qwen2"}),
     "no way to cut": ("its metadata lack tokenizer.ggml.pre", {"tokenizer.ggml.pre": None}),
     "a space in front": ("tokenizer.ggml.add_space_prefix is True", {"tokenizer.ggml.add_space_prefix": True}),
@@ -223,13 +226,14 @@ def test_files_that_are_none(tmp_path, path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     made = arrays(np.random.default_rng(0))
-    return write(tmp_path_factory.mktemp("gguf") / "whole.gguf", made, kind=Kind.Q8_0)
+    file = write(tmp_path_factory.mktemp("gguf") / "whole.gguf", made, kind=Kind.Q8_0)
+    load_gguf(file)
+    return file
 
 
 @given(share=st.floats(0, 1, exclude_max=True), gone=st.integers(1, 64))
 def test_a_truncated_file_is_one_sentence(whole, tmp_path_factory, share, gone):
     content = whole.read_bytes()
-    assert content[:-1] and load_gguf(whole)
     for end in (int(share * len(content)), len(content) - gone):
         cut = tmp_path_factory.getbasetemp() / "cut.gguf"
         cut.write_bytes(content[:end])
