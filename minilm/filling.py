@@ -9,6 +9,7 @@ from minilm.autograd import no_grad, value
 from minilm.backend import to_numpy
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import ntr, tr
+from minilm.models.bert import BertForPreTraining
 from minilm.text.inputs import Encoding, encode_pair
 from minilm.text.tokenizer import Tokenizer
 
@@ -57,6 +58,9 @@ def fill(
 def fill_positions(model: Any, encoding: Encoding, positions: Sequence[int] | np.ndarray) -> np.ndarray:
     """The model's distributions of the tokens at these positions of one input, (n, V). ConfigError for a model that
     reads from left to right, which sees nothing of what follows."""
+    if not isinstance(model, BertForPreTraining):
+        raise ConfigError(tr("a {kind} guesses no words: filling masks needs a BERT with its masked-word head",
+                             kind=type(model).__name__))  # fmt: skip
     if model.config.causal:
         raise ConfigError(tr("this BERT was trained from left to right: it guesses the next token and fills no masks"))
     with no_grad(), model.evaluating():

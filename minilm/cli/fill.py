@@ -1,5 +1,6 @@
 """`minilm fill`: a trained BERT guesses what stands behind [MASK]; on Mundito, beside what can be known of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from minilm.i18n import tr
 
 
 def fill(
-    source: Path = typer.Argument(help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"),
+    source: Path = typer.Argument(
+        help=tr("A run folder, one of its checkpoints, or a Hugging Face folder."), metavar="FOLDER"
+    ),
     text: str = typer.Argument(help=tr("A text with [MASK] in it, once or more often.")),
     second: str = typer.Argument(None, help=tr("A second text, which stands beside the first.")),
     words: int = typer.Option(3, min=1, help=tr("How many words to show for each mask.")),
@@ -18,21 +21,23 @@ def fill(
     from minilm.filling import fill as fill_masks
     from minilm.pretraining import load_trained
 
-    model, tokenizer, run = load_trained(source, kind="bert")
-    found = fill_masks(
-        model, tokenizer, text, second, words, lambda sentence: typer.echo(f"minilm: {sentence}", err=True)
-    )
-    known = known_of(run.config, tokenizer, text if second is None else f"{text} {second}", len(found))
+    def say(sentence: str) -> None:
+        typer.echo(f"minilm: {sentence}", err=True)
+
+    trained = load_trained(source, "bert", say)
+    model, tokenizer, _ = trained
+    found = fill_masks(model, tokenizer, text, second, words, say)
+    known = known_of(trained.data, tokenizer, text if second is None else f"{text} {second}", len(found))
     for number, (mask, truth) in enumerate(zip(found, known, strict=True), start=1):
         if len(found) > 1:
             typer.echo(tr("[MASK] number {n}", n=number))
         show_fill(tokenizer, mask.best, truth)
 
 
-def known_of(config: dict[str, Any], tokenizer: Any, text: str, count: int) -> list[Any]:
+def known_of(data: Mapping[str, Any], tokenizer: Any, text: str, count: int) -> list[Any]:
     """The true distribution at each mask where the run's source is Mundito and could have begun a document so, else
     None; says which."""
-    world = config.get("data", {}).get("world")
+    world = data.get("world")
     if world is None:
         return [None] * count
     from minilm.errors import DataError

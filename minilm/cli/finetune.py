@@ -9,7 +9,9 @@ from minilm.i18n import tr
 
 
 def finetune(
-    run: Path = typer.Argument(help=tr("A run folder of minilm pretrain, or one of its checkpoints."), metavar="RUN"),
+    run: Path = typer.Argument(
+        help=tr("A run folder, one of its checkpoints, or a Hugging Face folder."), metavar="FOLDER"
+    ),
     task: str = typer.Option(..., help=tr("classify, pair, regress, tag, spans or choice.")),
     train: Path = typer.Option(..., help=tr("Labelled texts to learn from: .csv, .tsv or .jsonl with named columns.")),
     dev: Path = typer.Option(..., help=tr("Labelled texts to choose the learning rate by and to measure on.")),
@@ -50,7 +52,8 @@ def finetune(
         symmetric, layers_of("layers", layers), layers_of("freeze", freeze), max_length,
     )  # fmt: skip
     folder = out or free_folder(Path("runs") / task)
-    chosen = run_workflow(Pretrained.open(run), request, folder, typer.echo)
+    pretrained = Pretrained.open(run, lambda sentence: typer.echo(f"minilm: {sentence}", err=True))
+    chosen = run_workflow(pretrained, request, folder, typer.echo)
     typer.echo(tr("best on {file}: rate {rate:g}, {scores}", file=dev, rate=chosen.settings.rate,
                   scores=in_words(chosen.scores)))  # fmt: skip
     typer.echo(tr("predictions: {path}", path=folder / PREDICTIONS))

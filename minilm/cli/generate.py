@@ -96,12 +96,12 @@ def open_published(name: str) -> "LanguageModel":
 
 
 def load_trained(path: Path) -> "tuple[GPT, Tokenizer]":
-    """The model and tokenizer of a run folder (its newest checkpoint) or of a checkpoint within one.
+    """The model and tokenizer of a run folder, of a checkpoint within one, or of a Hugging Face folder.
 
     CheckpointError where there is none, a file is damaged, or weights, settings and vocabulary do not belong together;
-    ConfigError for a model that is no GPT.
+    ConfigError for a model that does not go on with a text.
     """
     from minilm.pretraining.trained import load_trained as load
 
-    model, tokenizer, _ = load(path, kind="gpt")
+    model, tokenizer, _ = load(path, ("gpt", "llama"), lambda sentence: typer.echo(f"minilm: {sentence}", err=True))
     return model, tokenizer

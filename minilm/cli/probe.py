@@ -18,11 +18,11 @@ def probe(
     from minilm.mundito.probes import probe as ask
     from minilm.pretraining import load_trained
 
-    model, _, run = load_trained(source, kind="gpt")
-    world = run.config.get("data", {}).get("world")
+    trained = load_trained(source, kind="gpt")
+    world = trained.data.get("world")
     if world is None:
         raise ConfigError(
             tr("{folder} was not trained on Mundito, whose questions these are: give a run of `{command}`",
-               folder=run.folder, command="minilm pretrain gpt --data mundito")
+               folder=source, command="minilm pretrain gpt --data mundito")
         )  # fmt: skip
-    show_probes(ask(model, Mundito(MunditoConfig(**world)), count, seed))
+    show_probes(ask(trained.model, Mundito(MunditoConfig(**world)), count, seed))

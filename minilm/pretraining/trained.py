@@ -1,28 +1,36 @@
-"""A trained model out of a run folder, whichever kind it is: the model, its tokenizer, and the run."""
+"""A trained model out of a run folder, or a published one out of a Hugging Face folder: the model and its tokenizer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minilm.errors import CheckpointError, ConfigError
 from minilm.i18n import tr
+from minilm.models.base import Model
 from minilm.models.bert import BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
+from minilm.models.huggingface import is_published
+from minilm.text import load_pretrained_tokenizer
 from minilm.text.tokenizer import Tokenizer, load_tokenizer
 from minilm.training.run import CHECKPOINTS, Run
 
 
 class Trained(NamedTuple):
-    """A model in evaluation mode, the tokenizer that it was trained with, and the run that it came from."""
+    """A model in evaluation mode, the tokenizer that it was trained with, and the run that it came from, if one did."""
 
     model: Any
     tokenizer: Tokenizer
-    run: Run
+    run: Run | None
 
     @property
     def kind(self) -> str:
-        """ "gpt" or "bert"."""
-        return self.run.config.get("kind", "gpt")
+        """ "gpt", "bert", …"""
+        return self.model.config.kind.lower()
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What its run says of the data that it learned from."""
+        return (self.run and self.run.config.get("data")) or {}
 
 
 def _gpt(config: Mapping[str, Any]) -> GPT:
@@ -35,35 +43,54 @@ def _bert(config: Mapping[str, Any]) -> BertForPreTraining:
 
 
 MODELS: dict[str, Callable[[Mapping[str, Any]], Any]] = {"gpt": _gpt, "bert": _bert}
-NAMES = {"gpt": "GPT", "bert": "BERT"}
 
 
-def load_trained(path: str | Path, kind: str | None = None) -> Trained:
-    """What a run folder (its newest checkpoint) or a checkpoint within one holds. kind: the only one wanted.
+def load_trained(
+    path: str | Path, kind: str | Collection[str] | None = None, on_notice: Callable[[str], None] | None = None
+) -> Trained:
+    """What a run folder (its newest checkpoint), a checkpoint within one, or a Hugging Face folder holds.
 
-    CheckpointError where there is none, a file is damaged, or weights, settings and vocabulary do not belong together;
-    ConfigError for a model of another kind.
+    kind: the only one wanted, or those. on_notice: as for `Model.from_pretrained`. CheckpointError where there is none,
+    a file is damaged, or weights, settings and vocabulary do not belong together; DataError for a published tokenizer
+    that cannot be used; ConfigError for a model of another kind.
     """
     path = Path(path)
     if not path.is_dir():
         raise CheckpointError(tr("there is no run or checkpoint {path}: give a folder that a training made", path=path))
+    wanted = (kind,) if isinstance(kind, str) else kind
+    return _published(path, wanted, on_notice) if is_published(path) else _of_run(path, wanted)
+
+
+def _published(path: Path, wanted: Collection[str] | None, on_notice: Callable[[str], None] | None) -> Trained:
+    trained = Trained(Model.from_pretrained(path, on_notice), load_pretrained_tokenizer(path), None)
+    _check_kind(path, trained.kind, wanted)
+    return trained
+
+
+def _of_run(path: Path, wanted: Collection[str] | None) -> Trained:
     within = path.resolve().parent
     checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
     run = Run(within.parent if checkpoint else path)
-    tokenizer = load_tokenizer(run.tokenizer)
-    settings, fingerprint = run.config.get("model"), run.config.get("tokenizer")
     found = run.config.get("kind", "gpt")
-    if not isinstance(settings, dict) or found not in MODELS:
-        raise CheckpointError(tr("{folder}: its config.json describes no model", folder=run.folder))
-    if kind is not None and kind != found:
-        raise ConfigError(
-            tr("{folder} is a {got}, but this needs a {wanted}: give another run", folder=run.folder,
-               got=NAMES[found], wanted=NAMES[kind])
+    if found not in MODELS or not isinstance(run.config.get("model"), dict):
+        raise CheckpointError(
+            tr("{folder}: its config.json describes no model of a kind that is known ({kinds})", folder=run.folder,
+               kinds=", ".join(MODELS))
         )  # fmt: skip
-    if fingerprint is not None and tokenizer.fingerprint != fingerprint:
+    _check_kind(run.folder, found, wanted)
+    tokenizer = load_tokenizer(run.tokenizer)
+    if tokenizer.fingerprint != run.config.get("tokenizer", tokenizer.fingerprint):
         raise CheckpointError(
             tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
         )
     model = MODELS[found](run.config)
     model.load_state_dict(run.load(checkpoint).weights)
     return Trained(model.eval(), tokenizer, run)
+
+
+def _check_kind(folder: Path, found: str, wanted: Collection[str] | None) -> None:
+    if wanted is not None and found not in wanted:
+        raise ConfigError(
+            tr("{folder} is a {got}, but this needs a {wanted}: give another run", folder=folder, got=found.upper(),
+               wanted="/".join(kind.upper() for kind in wanted))
+        )  # fmt: skip

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from minilm.text.char import CharTokenizer
     from minilm.text.corpora import Corpus, built_in_corpora, is_available, load_corpus
     from minilm.text.fetch import fetch_corpus
+    from minilm.text.inputs import collate, encode_batch, encode_pair, encode_text
     from minilm.text.masking import LeftToRightBatches, MaskedBatches, Masker, Masking
-    from minilm.text.pairs import PairBatches, collate, encode_pair
+    from minilm.text.pairs import PairBatches
+    from minilm.text.pretrained import load_pretrained_tokenizer
     from minilm.text.sentences import encode_sentences, split_sentences
     from minilm.text.special import SpecialIds
     from minilm.text.tokenizer import Tokenizer, load_tokenizer
@@ -34,13 +36,16 @@ _MODULE_OF = {
     "WordTokenizer": "words",
     "bits_per_byte": "units",
     "built_in_corpora": "corpora",
-    "collate": "pairs",
+    "collate": "inputs",
+    "encode_batch": "inputs",
     "encode_documents": "batches",
-    "encode_pair": "pairs",
+    "encode_pair": "inputs",
     "encode_sentences": "sentences",
+    "encode_text": "inputs",
     "fetch_corpus": "fetch",
     "is_available": "corpora",
     "load_corpus": "corpora",
+    "load_pretrained_tokenizer": "pretrained",
     "load_tokenizer": "tokenizer",
     "split_sentences": "sentences",
 }
@@ -62,12 +67,15 @@ __all__ = [
     "bits_per_byte",
     "built_in_corpora",
     "collate",
+    "encode_batch",
     "encode_documents",
     "encode_pair",
     "encode_sentences",
+    "encode_text",
     "fetch_corpus",
     "is_available",
     "load_corpus",
+    "load_pretrained_tokenizer",
     "load_tokenizer",
     "split_sentences",
 ]

@@ -13,16 +13,19 @@ ENGLISH_CLITICS = frozenset({"s", "t", "re", "ve", "m", "ll", "d"})
 JOINERS = frozenset("-_")
 
 # What the `tokenizers` library takes away in English, in its order.
-ENGLISH_SPACES = tuple(
-    (" " + written, usual)
-    for written, usual in [
-        *((sign, sign) for sign in (".", "?", "!", ",")),
-        ("' ", "'"),
-        *((clitic, clitic) for clitic in ("n't", "'m")),
-        ("do not", " don't"),
-        *((clitic, clitic) for clitic in ("'s", "'ve", "'re")),
-    ]
-)
+ENGLISH_SPACES = {
+    " .": ".",
+    " ?": "?",
+    " !": "!",
+    " ,": ",",
+    " ' ": "'",
+    " n't": "n't",
+    " 'm": "'m",
+    " do not": " don't",
+    " 's": "'s",
+    " 've": "'ve",
+    " 're": "'re",
+}
 
 
 def spaced(words: Sequence[str]) -> str:
@@ -49,7 +52,7 @@ def joined_as_tokenizers(tokens: Sequence[str], prefix: str, clean: bool) -> str
     for i, token in enumerate(tokens):
         if i > 0:
             token = token[len(prefix) :] if token.startswith(prefix) else " " + token
-        for written, usual in ENGLISH_SPACES if clean else ():
+        for written, usual in ENGLISH_SPACES.items() if clean else ():
             token = token.replace(written, usual)
         parts.append(token)
     return "".join(parts)

@@ -27,14 +27,15 @@ DIGITS = r"\p{N}+"
 
 @dataclass(frozen=True)
 class Cut:
-    """One step: what `pattern` finds and what stands between, each a piece; with keep=False, what it finds is left out.
+    """One step: what `pattern` finds, and what stands between, are the pieces. A pattern of None cuts nothing.
 
-    space: each piece that begins with no space gets one in front (byte-level BPE's "add_prefix_space"), before the cut.
-    A pattern of None cuts nothing.
+    keep=False leaves out what it finds, between=False what stands between. space: each text that begins with no space
+    gets one in front (byte-level BPE's "add_prefix_space"), before it is cut.
     """
 
     pattern: str | None
     keep: bool = True
+    between: bool = True
     space: bool = False
 
     @cached_property
@@ -52,15 +53,15 @@ class Cut:
             text = " " + text
         if self.pattern is None:
             return [text]
-        if not self._found.groups:
+        if self.keep and not self._found.groups:
             pieces: list[str] = self._found.findall(text)
-            if self.keep and sum(map(len, pieces)) == len(text):  # the usual case: nothing stands between
+            if not self.between or sum(map(len, pieces)) == len(text):  # the usual case: nothing stands between
                 return [piece for piece in pieces if piece]
         pieces, end = [], 0
         for found in self._found.finditer(text):
-            pieces += [text[end : found.start()], found.group() if self.keep else ""]
+            pieces += [text[end : found.start()] if self.between else "", found.group() if self.keep else ""]
             end = found.end()
-        return [piece for piece in [*pieces, text[end:]] if piece]
+        return [piece for piece in [*pieces, text[end:] if self.between else ""] if piece]
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,21 @@ class Splitting:
         return pieces
 
     def description(self) -> list[Any]:
-        """[[pattern, keep, space], ...], as JSON can hold it."""
-        return [[step.pattern, step.keep, step.space] for step in self.steps]
+        """[[pattern, keep, between, space], ...], as JSON can hold it."""
+        return [[step.pattern, step.keep, step.between, step.space] for step in self.steps]
 
     @classmethod
     def of(cls, given: "str | Splitting | Sequence[Any]") -> "Splitting":
         """A splitting by its name, from a description, or as it is; DataError for a name that is none."""
         if isinstance(given, Splitting):
             return given
-        if not isinstance(given, str):
-            return cls(tuple(Cut(pattern, bool(keep), bool(space)) for pattern, keep, space in given))
-        if given not in SPLITTINGS:
-            raise DataError(
-                tr("splitting is {got}; choose one of {known}", got=repr(given), known=", ".join(SPLITTINGS))
-            )
-        return SPLITTINGS[given]
+        if isinstance(given, str):
+            if given not in SPLITTINGS:
+                raise DataError(
+                    tr("splitting is {got}; choose one of {known}", got=repr(given), known=", ".join(SPLITTINGS))
+                )
+            return SPLITTINGS[given]
+        return cls(tuple(Cut(*step) for step in given))
 
 
 SPLITTINGS: Mapping[str, Splitting] = {

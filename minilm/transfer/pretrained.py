@@ -7,7 +7,7 @@ and the first n blocks, "all" these and what stands above the last block (final 
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ import numpy as np
 from minilm.errors import CheckpointError, ConfigError
 from minilm.i18n import tr
 from minilm.models import GPT, Bert, BertConfig, GPTConfig
-from minilm.text.tokenizer import Tokenizer, load_tokenizer
-from minilm.training.run import CHECKPOINTS, Run
+from minilm.pretraining.trained import load_trained
+from minilm.text.tokenizer import Tokenizer
 
 CONFIGS: dict[str, Any] = {"gpt": GPTConfig, "bert": BertConfig}
 Layers = int | str | None  # None, 0 … L, "all"
@@ -55,30 +55,14 @@ class Pretrained:
         return found
 
     @classmethod
-    def open(cls, path: str | Path) -> "Pretrained":
-        """Of a run folder (its newest checkpoint) or of a checkpoint within one; CheckpointError where there is none,
-        a file is damaged, or weights, settings and vocabulary do not belong together."""
-        path = Path(path)
-        if not path.is_dir():
-            raise CheckpointError(
-                tr("there is no run or checkpoint {path}: give a folder that a training made", path=path)
-            )
-        within = path.resolve().parent
-        checkpoint = path.resolve().name if within.name == CHECKPOINTS else None
-        run = Run(within.parent if checkpoint else path)
-        kind, settings = run.config.get("kind", "gpt"), run.config.get("model")
-        if kind not in CONFIGS or not isinstance(settings, dict):
-            raise CheckpointError(
-                tr("{folder}: its config.json describes no model of a kind that is known ({kinds})", folder=run.folder,
-                   kinds=", ".join(CONFIGS))
-            )  # fmt: skip
-        tokenizer = load_tokenizer(run.tokenizer)
-        if tokenizer.fingerprint != run.config.get("tokenizer", tokenizer.fingerprint):
-            raise CheckpointError(
-                tr("{file} is not the tokenizer that this model was trained with: restore it", file=run.tokenizer)
-            )
-        found = cls.of(kind, CONFIGS[kind].from_dict(settings), run.load(checkpoint).weights, tokenizer)
-        return dataclasses.replace(found, data=run.config.get("data") or {})
+    def open(cls, path: str | Path, on_notice: Callable[[str], None] | None = None) -> "Pretrained":
+        """Of a run folder (its newest checkpoint), of a checkpoint within one, or of a Hugging Face folder; on_notice
+        and errors as for `load_trained`."""
+        trained = load_trained(path, tuple(CONFIGS), on_notice)
+        body = getattr(trained.model, "bert", trained.model)  # whichever head it has
+        weights = {name: parameter.numpy() for name, parameter in body.named_parameters()}
+        found = cls.of(trained.kind, trained.model.config, weights, trained.tokenizer)
+        return dataclasses.replace(found, data=trained.data)
 
     @property
     def fingerprint(self) -> str:

@@ -4,6 +4,6 @@ A model's own file (gpt.py, bert.py, …) has the table of its weights, ours bes
 reads and writes by such a table. Use it as `GPT.from_pretrained(folder)` and `model.save_pretrained(folder)`.
 """
 
-from minilm.models.huggingface.folder import load, save
+from minilm.models.huggingface.folder import is_published, load, save
 
-__all__ = ["load", "save"]
+__all__ = ["is_published", "load", "save"]

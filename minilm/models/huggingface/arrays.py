@@ -47,14 +47,17 @@ class Stored:
         return np.float64 if self.kind == "F64" else np.float32
 
 
-def open_arrays(folder: Path) -> dict[str, Stored]:
-    """Every array of a folder, by its published name. CheckpointError for a file that is missing or damaged, that is
-    no safetensors file, or of which index and shards say different things."""
+def open_arrays(folder: Path, kind: str = "AutoModel") -> dict[str, Stored]:
+    """Every array of a folder, by its published name. kind: transformers' class, which could convert a pickle.
+
+    CheckpointError for a file that is missing or damaged, that is no safetensors file, or of which index and shards say
+    different things.
+    """
     if (folder / WEIGHTS).exists():
         return open_file(folder / WEIGHTS)
     if (folder / INDEX).exists():
         return _open_shards(folder)
-    raise CheckpointError(_why_none(folder))
+    raise CheckpointError(_why_none(folder, kind))
 
 
 def open_file(path: Path) -> dict[str, Stored]:
@@ -120,17 +123,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _why_none(folder: Path) -> str:
+def _why_none(folder: Path, kind: str) -> str:
     """A folder without a safetensors file: pickles are named, with the reason and the way out."""
     pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(pattern))
     if not pickles:
         return tr("{folder} has neither {weights} nor {index}", folder=folder, weights=WEIGHTS, index=INDEX)
     return tr(
         "{folder} has its weights as {name}, a pickle, which can run any program when it is opened, so minilm never "
-        "does; if you trust it, convert it once with transformers, e.g. "
-        '`AutoModelForMaskedLM.from_pretrained("{folder}").save_pretrained("NEW")`, and load that folder',
+        "does; if you trust it, convert it once with transformers, "
+        '`{kind}.from_pretrained("{folder}").save_pretrained("NEW")`, and load that folder',
         folder=folder,
         name=pickles[0],
+        kind=kind,
     )
 
 

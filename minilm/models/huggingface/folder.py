@@ -42,7 +42,7 @@ def load(folder: str | Path, kind: type | None = None, on_notice: Callable[[str]
     try:
         config = family.read_config(settings)
         settings.finish()
-        stored = _by_plain_name(family, open_arrays(folder))
+        stored = _by_plain_name(family, open_arrays(folder, architecture))
         with blank_weights():
             model = family.architectures[architecture](config, settings.published, stored.keys())
     except ConfigError as error:
