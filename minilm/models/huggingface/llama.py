@@ -20,7 +20,8 @@ from minilm.nn.rotary import SCALINGS, DynamicScaling, Scaling, rope_scaling
 
 def llama_weights(model: Llama) -> list[Weight]:
     """Ours = theirs."""
-    c, layer = model.config, "model.layers.{i}"
+    c: Any = model.config
+    layer = "model.layers.{i}"
     queries, keys = c.heads * c.head_width, c.kv_heads * c.head_width
     parts = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
     block = [
@@ -101,7 +102,7 @@ def write_llama(model: Llama) -> dict[str, Any]:
     }
 
 
-# ------------------------------------------------------------------------------------------------------ rotary positions
+# ----------------------------------------------------------------------------------------------------- rotary positions
 
 
 def _read_rope(settings: Settings, trained: int) -> tuple[float, Scaling | None]:
@@ -137,12 +138,12 @@ def _read_rope(settings: Settings, trained: int) -> tuple[float, Scaling | None]
 def _write_rope(c: LlamaConfig) -> dict[str, Any]:
     if c.rope_scaling is None:
         return {"rope_type": "default", "rope_theta": c.theta}
-    given = {name: got for name, got in c.rope_scaling.to_dict().items() if got is not None}
+    defaults = {field.name: field.default for field in dataclasses.fields(c.rope_scaling)}  # which are theirs too
+    given = {name: got for name, got in c.rope_scaling.to_dict().items() if name == "kind" or got != defaults[name]}
     kind, original = given.pop("kind"), given.pop("original_context", None)
     if kind in ("yarn", "longrope", "llama3"):
         given["original_max_position_embeddings"] = original
-    lists = {name: list(got) for name, got in given.items() if isinstance(got, tuple)}
-    return {"rope_type": kind, "rope_theta": c.theta, **given, **lists}
+    return {"rope_type": kind, "rope_theta": c.theta, **given}
 
 
 def _stretched(scaling: DynamicScaling) -> int:
