@@ -52,6 +52,20 @@ def test_the_newest_checkpoint_goes_on_from_the_prompt(run, capsys):
     assert minilm("generate", run, "hello you", *options, "--no-cache", capsys=capsys) == (0, expected, "")
 
 
+def test_penalties_and_cuts_of_the_command_line(run, capsys):
+    options = ["--seed", 3, "--min-p", 0.05, "--repetition-penalty", 1.5, "--no-repeat-ngram", 2]
+    settings = {"seed": 3, "min_p": 0.05, "repetition_penalty": 1.5, "no_repeat_ngram": 2}
+    expected = continuation(200, "hello you", 40, **settings) + "\n"
+    assert expected != continuation(200, "hello you", 40, seed=3) + "\n"
+    assert minilm("generate", run, "hello you", "--tokens", 40, *options, capsys=capsys) == (0, expected, "")
+
+
+def test_the_text_of_a_beam_search(run, capsys):
+    expected = continuation(200, "hello", 12, beams=3, length_penalty=0.5) + "\n"
+    options = ["--tokens", 12, "--beams", 3, "--length-penalty", 0.5]
+    assert minilm("generate", run, "hello", *options, capsys=capsys) == (0, expected, "")
+
+
 def test_a_named_checkpoint(run, capsys):
     expected = continuation(100, "a", 10, seed=1) + "\n"
     assert expected != continuation(200, "a", 10, seed=1) + "\n"
@@ -162,6 +176,12 @@ def test_a_prompt_with_a_character_that_the_model_does_not_know(run, capsys):
         (["--temperature", "-1"], "temperature is -1"),
         (["--top-k", "0"], "top_k is 0"),
         (["--top-p", "2"], "top_p is 2"),
+        (["--min-p", "2"], "min_p is 2"),
+        (["--repetition-penalty", "0"], "repetition_penalty is 0"),
+        (["--no-repeat-ngram", "0"], "no_repeat_ngram is 0"),
+        (["--beams", "0"], "beams is 0"),
+        (["--beams", "2", "--top-k", "3"], "top_k is 3, but beam search draws nothing"),
+        (["--beams", "2", "--length-penalty", "nan"], "length_penalty is nan"),
     ],
 )
 def test_options_out_of_range(run, capsys, option, sentence):

@@ -25,6 +25,11 @@ def generate(
     temperature: float = typer.Option(1.0, help=tr("Below 1 more cautious, 0 always the most probable token.")),
     top_k: int = typer.Option(None, help=tr("Choose among the k most probable tokens only.")),
     top_p: float = typer.Option(None, help=tr("Choose among the most probable tokens that together reach p only.")),
+    min_p: float = typer.Option(None, help=tr("Choose among tokens at least p times as probable as the best only.")),
+    repetition_penalty: float = typer.Option(1.0, help=tr("Above 1: what is there already becomes less probable.")),
+    no_repeat_ngram: int = typer.Option(None, help=tr("Never write the same n tokens in a row twice.")),
+    beams: int = typer.Option(1, help=tr("Search so many continuations at once for the most probable; draw nothing.")),
+    length_penalty: float = typer.Option(1.0, help=tr("Of a search: above 0 for longer texts, below 0 for shorter.")),
     seed: int = typer.Option(None, min=0, help=tr("Of the draws: the same seed makes the same text.")),
     cache: bool = typer.Option(True, help=tr("Keep keys and values of what was read; the text is the same without.")),
     backend: str = typer.Option("numpy", help=tr("What computes: numpy, or cupy on an NVIDIA GPU.")),
@@ -40,10 +45,12 @@ def generate(
     from minilm.generation import stream_text
 
     use(backend)
-    how: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed, "cache": cache}
+    how: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    how |= {"repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram, "cache": cache}
+    how |= {"beams": beams, "length_penalty": length_penalty, "on_notice": say}
 
     def text_after(model: Any, start: Any, **more: Any) -> Iterator[str]:
-        return stream_text(*model[:2], start, tokens, on_notice=say, **how, **more)
+        return stream_text(*model[:2], start, tokens, **how, **more)
 
     if pretrained is None:
         if source is None:

@@ -2,8 +2,8 @@
 
     score(y) = Σ_t log p(y_t | prompt, y_<t) / n^length_penalty,  n = the number of new tokens
 
-Each step extends every live beam by every token and goes on with the best. A beam that ends leaves its place to the next
-best, so that as many live ones remain. What is found, and when the search stops, is what transformers finds.
+Each step extends every live beam by every token and goes on with the best. A beam that ends leaves its place to the
+next best, so that as many live ones remain. What is found, and when the search stops, is as in transformers.
 """
 
 import math
@@ -26,7 +26,7 @@ class Beams:
     """How wide to search; a ConfigError names a setting that cannot be. beams = 1 is no search at all.
 
     length_penalty: above 0 for longer sequences, below 0 for shorter ones (log-probabilities are negative).
-    early_stopping: when a prompt is done that has `beams` sequences that ended. True: at once. False: when the best live
+    early_stopping: when a prompt is done, of which `beams` sequences ended. True: at once. False: when the best live
     beam would not beat the worst of them if it ended now. "never": nor if it ended where that is best for it, which
     is at the last token if length_penalty is above 0.
     num_return_sequences: how many of the best sequences are given back.

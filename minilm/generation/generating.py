@@ -41,7 +41,10 @@ def generate(
     with padding: each row goes on as it would alone. on_token: is called with each new token, an int or an array (B,).
     on_notice: is called with the sentence that a prompt is longer than the context; otherwise that is a
     LongPromptWarning. beams (above 1), length_penalty, early_stopping, num_return_sequences: beam search, as in
-    Beams; R sequences of each prompt are (B·R, T + n). Errors: ConfigError, DTypeError, ShapeError, DataError.
+    Beams; R sequences of each prompt are (B·R, T + n).
+
+    An encoder-decoder, such as T5, reads `ids`, with padding on either side, and the result is what it wrote: (1 + n,)
+    or (B, 1 + n), its start token first. Errors: ConfigError, DTypeError, ShapeError, DataError.
     """
     task = prepare(
         model,

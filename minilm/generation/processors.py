@@ -58,12 +58,12 @@ def keep_top_p(z: np.ndarray, mass: float) -> np.ndarray:
     """
     if mass == 1:
         return z
-    p = softmax(z)
-    order = np.argsort(-p, axis=1, kind="stable")
-    ordered = np.take_along_axis(p, order, axis=1)
-    before = np.cumsum(ordered, axis=1) - ordered
-    chosen = np.empty(p.shape, bool)
-    np.put_along_axis(chosen, order, before < mass, axis=1)
+    order = np.argsort(-z, axis=1, kind="stable")
+    ordered = np.take_along_axis(z, order, axis=1)
+    e = np.exp(ordered - ordered[:, :1])
+    reached = np.cumsum(e, axis=1)
+    chosen = np.empty(z.shape, bool)
+    np.put_along_axis(chosen, order, reached - e < mass * reached[:, -1:], axis=1)
     return np.where(chosen, z, -math.inf)
 
 

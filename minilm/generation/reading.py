@@ -6,9 +6,16 @@ anew only when the window moves, once in half a context. In a batch of prompts p
 window, and the positions, that it would have alone; a row reads nothing before its own window.
 """
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from minilm import backend
+from minilm.autograd import value
+from minilm.backend import xp
+from minilm.errors import DataError
+from minilm.i18n import tr
+from minilm.models.checks import checked_mask
 
 
 class Reader(Protocol):
@@ -23,6 +30,47 @@ class Reader(Protocol):
         ...
 
 
+class Opening(NamedTuple):
+    """A reader, and the ids (B·W, T) that it begins with: each of B prompts W times."""
+
+    reader: Reader
+    ids: np.ndarray
+    pads: np.ndarray | None  # (B·W,), how much padding each row begins with; None: no row has any
+
+
+def open_prompts(model: Any, ids: np.ndarray, attention_mask: Any, cached: bool, copies: int) -> Opening:
+    """Begin to read prompts ids (B, T), each `copies` times. attention_mask: (B, T), or None.
+
+    An encoder-decoder, a model with `encode` and `decode`, reads them whole and begins to write at its start token.
+    Another one goes on where they end, so that padding must stand before them. Errors: ShapeError, DTypeError,
+    DataError.
+    """
+    mask = None
+    if attention_mask is not None:
+        mask = checked_mask(np.atleast_2d(backend.to_numpy(value(attention_mask))), (ids.shape[0], ids.shape[1]))
+    if hasattr(model, "encode") and hasattr(model, "decode"):
+        start = np.full((len(ids) * copies, 1), model.config.start_id, ids.dtype)
+        return Opening(EncoderDecoderReader(model, ids, mask, cached, copies), start, None)
+    ids = np.repeat(ids, copies, axis=0)  # (B·W, T)
+    pads = None if mask is None or mask.all() else np.repeat(_padding(mask), copies)
+    return Opening(DecoderReader(model, len(ids), cached, pads), ids, pads)
+
+
+def _padding(real: np.ndarray) -> np.ndarray:
+    """How much padding each row begins with: (B, T) to (B,)."""
+    if (empty := np.flatnonzero(~real.any(axis=1))).size:
+        raise DataError(tr("attention_mask: row {row} has no token; leave empty prompts out", row=int(empty[0])))
+    pads = real.argmax(axis=1)  # where the first real token is
+    if (wrong := np.flatnonzero(pads + real.sum(axis=1) != real.shape[1])).size:
+        raise DataError(
+            tr(
+                "attention_mask: row {row} has padding after a token; it must stand on the left, before the prompt",
+                row=int(wrong[0]),
+            )
+        )
+    return pads
+
+
 class DecoderReader:
     """Reads with a decoder-only model, such as GPT or Llama. pads: (B,), how much padding each row begins with."""
 
@@ -30,11 +78,11 @@ class DecoderReader:
         self.model = model.bare().eval()  # a copy of the structure: the model itself stays in its mode
         self.cache = model.new_cache(batch) if cached else None
         self.pads = pads
-        self.begins: Any = 0  # the column at which the window begins that the cache holds, or one for each row
+        self.begins: Any = 0  # of the window that the cache holds: its first column, or with padding one for each row
 
     def logits(self, ids: np.ndarray) -> Any:
         begins, start, mask = self._window(ids.shape[1])
-        if self.cache is not None and np.any(begins != self.begins):
+        if self.cache is not None and begins != self.begins:
             self.cache.clear()
         self.begins = begins
         held = self.cache.length if self.cache is not None else 0
@@ -51,9 +99,28 @@ class DecoderReader:
         if self.pads is None:
             start = window_start(length, context)
             return start, start, None
-        begins = np.array([pad + window_start(length - pad, context) for pad in self.pads.tolist()])  # (B,)
-        start = int(begins.min())
-        return begins, start, np.arange(start, length) >= begins[:, None]  # (B, S)
+        begins = [pad + window_start(length - pad, context) for pad in self.pads.tolist()]
+        start = min(begins)
+        return begins, start, np.arange(start, length) >= np.reshape(begins, (-1, 1))  # (B, S)
+
+
+class EncoderDecoderReader:
+    """Reads with a model that has an encoder, such as T5: the prompts once and whole, then what the decoder wrote."""
+
+    def __init__(self, model: Any, ids: np.ndarray, mask: np.ndarray | None, cached: bool, copies: int):
+        self.model = model.bare().eval()
+        self.memory = xp.repeat(self.model.encode(ids, mask), copies, axis=0)  # (B·W, S, D)
+        self.mask = None if mask is None else np.repeat(mask, copies, axis=0)  # (B·W, S)
+        self.cache = model.new_cache(len(self.memory)) if cached else None
+
+    def logits(self, ids: np.ndarray) -> Any:
+        held = self.cache.length if self.cache is not None else 0
+        hidden = self.model.decode(ids[:, held:], self.memory, self.mask, cache=self.cache)  # (B, t, D)
+        return self.model.logits(hidden[:, -1])  # (B, V)
+
+    def reorder(self, rows: np.ndarray) -> None:
+        if self.cache is not None:
+            self.cache.reorder(rows)
 
 
 def window_start(length: int, context: int) -> int:

@@ -10,13 +10,12 @@ import numpy as np
 
 from minilm import backend
 from minilm.autograd import value
-from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
+from minilm.errors import ConfigError, DTypeError, ShapeError
 from minilm.generation.beams import Beams, search
 from minilm.generation.ending import Ending
-from minilm.generation.reading import DecoderReader, Reader, history, window_start
+from minilm.generation.reading import Reader, history, open_prompts, window_start
 from minilm.generation.sampling import Sampling
 from minilm.i18n import tr
-from minilm.models.checks import checked_mask
 
 
 class LongPromptWarning(UserWarning):
@@ -28,7 +27,7 @@ class Task:
     """B prompts, each W = `beams` times, and how they are to be continued."""
 
     reader: Reader
-    ids: np.ndarray  # (B·W, T)
+    ids: np.ndarray  # (B·W, T), what the model goes on from: the prompts, or an encoder-decoder's start token
     pads: np.ndarray | None  # (B·W,), how much padding each row begins with
     count: int
     sampling: Sampling
@@ -95,13 +94,11 @@ def prepare(
     ending.check(model.config.vocab_size)
     if beams.beams > 1:
         beams.check(sampling)
-    pads = _padding(attention_mask, rows.shape)
+    reader, rows, pads = open_prompts(model, rows, attention_mask, cache, beams.beams)
     longest = rows.shape[1] - (0 if pads is None else int(pads.min()))
-    _notice_of_long_prompt(longest, model.config.context, on_notice)
-    rows = np.repeat(rows, beams.beams, axis=0)  # (B·W, T)
-    pads = None if pads is None else np.repeat(pads, beams.beams)
+    _notice_of_long_prompt(longest, getattr(model.config, "context", None), on_notice)
     return Task(
-        reader=DecoderReader(model, len(rows), cache, pads),
+        reader=reader,
         ids=rows,
         pads=pads,
         count=max_new_tokens,
@@ -130,28 +127,8 @@ def _checked_prompt(ids: Any) -> np.ndarray:
     return ids
 
 
-def _padding(attention_mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """How much padding each row begins with, (B,); None for none at all."""
-    if attention_mask is None:
-        return None
-    mask = np.atleast_2d(backend.to_numpy(value(attention_mask)))
-    real = checked_mask(mask, (shape[0], shape[1]))
-    if not real.any(axis=1).all():
-        row = int(real.any(axis=1).argmin())
-        raise DataError(tr("attention_mask: row {row} has no token; leave empty prompts out", row=row))
-    pads = real.argmax(axis=1)  # where the first real token is
-    if (wrong := np.flatnonzero(pads + real.sum(axis=1) != shape[1])).size:
-        raise DataError(
-            tr(
-                "attention_mask: row {row} has padding after a token; it must stand on the left, before the prompt",
-                row=int(wrong[0]),
-            )
-        )
-    return pads if pads.any() else None
-
-
-def _notice_of_long_prompt(length: int, context: int, on_notice: Callable[[str], None] | None) -> None:
-    if length <= context:
+def _notice_of_long_prompt(length: int, context: int | None, on_notice: Callable[[str], None] | None) -> None:
+    if context is None or length <= context:
         return
     said = tr(
         "the prompt has {length} tokens, more than the model's context of {context}: only the last {read} are read",

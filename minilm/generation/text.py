@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minilm.errors import DataError
+from minilm.errors import ConfigError, DataError
 from minilm.generation.task import prepare
 from minilm.i18n import tr
 
@@ -25,9 +25,9 @@ def stream_text(
     """The text that follows `prompt`, piece by piece, never half a character: together `tokenizer.decode` of all.
 
     The settings are those of `stream`; without `stop`, the text ends at <|endoftext|> where the tokenizer has one. A
-    token that stops is not part of the text. An empty prompt starts from <|endoftext|>, or from a line break; one of ids
-    is read as it is.
-    DataError unless tokenizer and model have vocabularies of one size.
+    token that stops is not part of the text. A beam search gives its best text once it is found. An empty prompt starts
+    from <|endoftext|>, or from a line break; one of ids is read as it is. DataError unless tokenizer and model have
+    vocabularies of one size.
     """
     if tokenizer.vocab_size != model.config.vocab_size:
         raise DataError(
@@ -41,6 +41,11 @@ def stream_text(
         stop = [id for name, id in tokenizer.special_tokens.items() if name == END_OF_TEXT]
     stops = {int(stop)} if isinstance(stop, (int, np.integer)) else {int(id) for id in stop}
     task = prepare(model, start_ids(tokenizer, prompt), max_new_tokens, stop=stops, **settings)
+    if not task.single:
+        raise ConfigError(
+            tr("num_return_sequences is {got}, but one text is written: use beam_search, and decode each sequence",
+               got=task.beams.num_return_sequences)
+        )  # fmt: skip
     return _as_text(map(task.plain, task.tokens()), tokenizer, stops)
 
 

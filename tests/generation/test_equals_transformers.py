@@ -127,9 +127,9 @@ def test_whole_distributions_of_a_text_that_it_draws(gpts, seed):
     }
     torch.manual_seed(seed)
     ids, real = tensors(rng.integers(0, V, (3, 4)), np.ones((3, 4), int))
-    drawn = theirs.generate(ids, attention_mask=real, max_new_tokens=12, do_sample=True, no_repeat_ngram_size=2, min_new_tokens=5,
-                            eos_token_id=[1, 2], pad_token_id=0, return_dict_in_generate=True, output_scores=True,
-                            **common)  # fmt: skip
+    drawn = theirs.generate(ids, attention_mask=real, max_new_tokens=12, min_new_tokens=5, do_sample=True,
+                            no_repeat_ngram_size=2, eos_token_id=[1, 2], pad_token_id=0, return_dict_in_generate=True,
+                            output_scores=True, **common)  # fmt: skip
     sampling = Sampling(no_repeat_ngram=2, **common)
     for step, scores in enumerate(drawn.scores):
         past = drawn.sequences[:, : 4 + step].numpy()
@@ -206,4 +206,4 @@ def test_beam_search_whatever_the_settings(gpts):
 
 @pytest.mark.slow
 def test_beam_search_whatever_the_settings_at_length(gpts):
-    assert check_searches(gpts, range(1000, 2000)) > 100
+    assert check_searches(gpts, range(1000, 1300)) > 30

@@ -163,6 +163,41 @@ def test_a_row_that_ended_repeats_its_stop_and_the_others_go_on(wild):
         assert (row[: end + 1] == all_of_it[: end + 1]).all() and (row[end:] == all_of_it[end]).all()
 
 
+def test_a_row_that_ended_is_filled_up_with_the_pad(wild):
+    prompts = np.random.default_rng(0).integers(0, 11, (4, 3))
+    repeated = generate(wild, prompts, 40, seed=0, stop=[5, 7])
+    found = generate(wild, prompts, 40, seed=0, stop=[5, 7], pad=9)
+    assert found.shape == repeated.shape and (found != repeated).any()
+    for row, wanted in zip(found, repeated, strict=True):
+        end = next(t for t in range(3, len(row)) if row[t] in (5, 7))
+        assert (row[: end + 1] == wanted[: end + 1]).all() and (row[end + 1 :] == 9).all()
+
+
+def test_no_stop_before_its_time(wild):
+    """Greedy, the first stop would come at once; then the best that is no stop is taken instead."""
+    first = generate(wild, [1, 2], 1, temperature=0)[-1]
+    for least in (1, 4):
+        new = generate(wild, [1, 2], 60, temperature=0, stop=first, min_new_tokens=least)[2:].tolist()
+        assert first not in new[:least]
+        assert new[0] == wild(np.array([[1, 2]])).numpy()[0, -1].argsort()[-2]
+    assert generate(wild, [1, 2], 60, temperature=0, stop=first).tolist() == [1, 2, first]
+
+
+def test_what_was_there_is_avoided(wild):
+    """In prompt and text together, also before the window that the model reads."""
+    for temperature in (0, 1):
+        text = generate(wild, [1, 2, 3], 40, temperature, seed=0, no_repeat_ngram=2).tolist()
+        assert len(set(itertools.pairwise(text))) == len(text) - 1
+    text = [1, 2, 3]
+    for _ in range(20):
+        z = wild(np.array([text[window_start(len(text), 8) :]])).numpy()[0, -1].copy()
+        z[text] = np.where(z > 0, z / 1.5, z * 1.5)[text]
+        text.append(int(z.argmax()))
+    assert generate(wild, [1, 2, 3], 20, temperature=0, repetition_penalty=1.5).tolist() == text
+    with pytest.raises(DataError, match="row 0: no token is left"):
+        generate(wild, [1, 2, 3], 9, no_repeat_ngram=1)
+
+
 def test_stream_and_callback_give_what_generate_returns(wild):
     heard = []
     found = generate(wild, [1, 2], 12, seed=3, on_token=heard.append)
@@ -214,6 +249,13 @@ def test_other_refusals(wild):
         stream(wild, [1], 2.5)
     with pytest.raises(DataError, match="got id 11, but the model's vocabulary"):
         generate(wild, [1, 11], 3)
+    with pytest.raises(ConfigError, match="min_new_tokens is -1"):
+        stream(wild, [1], 3, min_new_tokens=-1)
+    for pad in (-1, 11, 2.0):
+        with pytest.raises(ConfigError, match=f"pad is {pad}; it must be a token of the vocabulary, 0 to 10"):
+            stream(wild, [1], 3, pad=pad)
+    with pytest.raises(TypeError, match="no setting temprature"):
+        stream(wild, [1], 3, temprature=1)
 
 
 def test_damaged_weights_are_named():

@@ -1,4 +1,4 @@
-"""Each processor by its definition, a row at a time; tests/generation/test_equals_transformers.py has the other half."""
+"""Each processor by its definition, a row at a time; their order; what is refused."""
 
 import math
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilm.errors import DataError
-from minilm.generation import start_ids, stream_text
+from minilm.errors import ConfigError, DataError
+from minilm.generation import beam_search, start_ids, stream_text
 from minilm.models import GPTConfig
 from minilm.text.bpe import ByteBPE
 from minilm.text.char import CharTokenizer
@@ -70,6 +70,14 @@ def test_text_of_a_trained_model(trained):
     model, tokenizer = trained
     pieces = list(stream_text(model, tokenizer, "the cat ", 15, temperature=0))
     assert "".join(pieces) == "sat on the mat." and len(pieces) == 15
+
+
+def test_a_beam_search_gives_its_best_text(trained):
+    model, tokenizer = trained
+    ids = beam_search(model, tokenizer.encode("the cat "), 15, 3).ids[0, 8:]
+    assert "".join(stream_text(model, tokenizer, "the cat ", 15, beams=3)) == tokenizer.decode(ids)
+    with pytest.raises(ConfigError, match="num_return_sequences is 2, but one text is written"):
+        stream_text(model, tokenizer, "the cat ", 15, beams=3, num_return_sequences=2)
 
 
 def test_an_empty_prompt_starts_a_text():
