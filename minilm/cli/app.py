@@ -28,6 +28,7 @@ def commands() -> dict[str, tuple[str, str]]:
         "pretrain": ("minilm.cli.pretrain:app", tr("Train a GPT or a BERT from nothing on a text.")),
         "generate": ("minilm.cli.generate:generate", tr("Let a trained GPT continue a text.")),
         "fill": ("minilm.cli.fill:fill", tr("Let a trained BERT guess the words behind [MASK].")),
+        "embed": ("minilm.cli.embed:embed", tr("Find the lines of a file that mean what a question means.")),
         "probe": ("minilm.cli.probe:probe", tr("What a GPT of Mundito knows without having been asked in training.")),
         "finetune": ("minilm.cli.finetune:finetune", tr("Teach a pretrained model a task from labelled texts.")),
         "predict": ("minilm.cli.predict:predict", tr("Let a fine-tuned model answer for a file or a text.")),

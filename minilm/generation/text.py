@@ -1,7 +1,7 @@
 """The text that a model writes, piece by piece."""
 
 import codecs
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ END_OF_TEXT = "<|endoftext|>"
 def stream_text(
     model: Any,
     tokenizer: Any,
-    prompt: str,
+    prompt: str | Sequence[int],
     max_new_tokens: int,
     *,
     stop: int | Collection[int] | None = None,
@@ -26,7 +26,8 @@ def stream_text(
 
     The settings are those of `stream`; without `stop`, the text ends at <|endoftext|> where the tokenizer has one. A
     token that stops is not part of the text. A beam search gives its best text once it is found. An empty prompt starts
-    from <|endoftext|>, or from a line break. DataError unless tokenizer and model have vocabularies of one size.
+    from <|endoftext|>, or from a line break; one of ids is read as it is. DataError unless tokenizer and model have
+    vocabularies of one size.
     """
     if tokenizer.vocab_size != model.config.vocab_size:
         raise DataError(
@@ -48,8 +49,10 @@ def stream_text(
     return _as_text(map(task.plain, task.tokens()), tokenizer, stops)
 
 
-def start_ids(tokenizer: Any, prompt: str) -> list[int]:
-    """The ids of a prompt; those of <|endoftext|>, or of a line break, for an empty one."""
+def start_ids(tokenizer: Any, prompt: str | Sequence[int]) -> list[int]:
+    """The ids of a prompt, unless it is ids; those of <|endoftext|>, or of a line break, for an empty one."""
+    if not isinstance(prompt, str):
+        return list(prompt)
     if not prompt and END_OF_TEXT in tokenizer.special_tokens:
         return [tokenizer.special_tokens[END_OF_TEXT]]
     return tokenizer.encode(prompt or "\n")

