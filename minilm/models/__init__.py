@@ -15,21 +15,10 @@ from minilm.models.heads import (
     BertForTokenClassification,
     best_spans,
 )
-from minilm.models.sizes import (
-    BERT_SIZES,
-    SIZES,
-    bert_config,
-    bert_parameters_by_part,
-    count_bert_parameters,
-    count_parameters,
-    gpt_config,
-    parameters_by_part,
-)
+from minilm.models.sizes import Shape, bert_config, count_parameters, gpt_config, parameters_by_part
 
 __all__ = [
-    "BERT_SIZES",
     "GPT",
-    "SIZES",
     "Bert",
     "BertConfig",
     "BertForMultipleChoice",
@@ -42,10 +31,9 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Shape",
     "bert_config",
-    "bert_parameters_by_part",
     "best_spans",
-    "count_bert_parameters",
     "count_parameters",
     "gpt_config",
     "parameters_by_part",

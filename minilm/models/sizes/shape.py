@@ -1,0 +1,96 @@
+"""What fixes how many parameters a Transformer has and what it costs: plain numbers, of which no array is made."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from minilm.errors import ConfigError
+from minilm.i18n import tr
+from minilm.models.bert import BertConfig
+from minilm.models.gpt import GPTConfig
+
+# What can stand on a stack of blocks; minilm/models/sizes/counting.py says what each has.
+ON_TOP = ("language_model", "pooler", "masked_lm", "next_sentence", "discriminator", "classifier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A Transformer by its numbers, whether or not this house has a model of its kind.
+
+    vocab_size V, context (the most positions it reads), width D, layers L (of the encoder where there is a decoder
+    too), decoder_layers, heads H, kv_heads (those of keys and values), head_width K, mlp_width F. gated: the MLP has
+    three matrices, not two. norm_kind: "layer" (weight and bias) or "rms" (weight). positions: rows of a learned table;
+    buckets: of T5's learned distances, one number a head, once a stack; segments: rows of BERT's table.
+    embedding_width E: of the embeddings, D but in ALBERT and ELECTRA. shared_layers: all layers are one (ALBERT).
+    tied: the language model's head is the token embedding. on_top: what stands on the stack, names of ON_TOP;
+    classes: outputs of a "classifier".
+    """
+
+    vocab_size: int
+    context: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    mlp_width: int
+    embedding_width: int
+    decoder_layers: int = 0
+    gated: bool = False
+    attention_bias: bool = True
+    mlp_bias: bool = True
+    norm_kind: str = "layer"
+    embedding_norm: bool = False
+    final_norm: bool = False
+    positions: int = 0
+    buckets: int = 0
+    segments: int = 0
+    shared_layers: bool = False
+    causal: bool = True
+    tied: bool = True
+    on_top: tuple[str, ...] = ()
+    classes: int = 1
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.on_top if name not in ON_TOP]:
+            raise ConfigError(
+                tr("a model has no part {names}; on top it can have {known}", names=", ".join(unknown),
+                   known=", ".join(ON_TOP))
+            )  # fmt: skip
+
+    @classmethod
+    def of(cls, config: Any, *on_top: str, classes: int = 1) -> Self:
+        """The shape of a model with this configuration and these parts on top; GPT's own head is always there."""
+        match config:
+            case GPTConfig():
+                return cls(**_of_gpt(config), on_top=("language_model", *on_top), classes=classes)
+            case BertConfig():
+                return cls(**_of_bert(config), on_top=on_top, classes=classes)
+            case Shape():
+                return replace(config, on_top=on_top or config.on_top, classes=classes)
+        raise ConfigError(tr("config: got {got}, wanted the configuration of a model", got=type(config).__name__))
+
+
+def _common(config: Any) -> dict[str, Any]:
+    """What GPT and BERT have alike: every head has its own keys and values, and D / H features."""
+    c = config
+    return {
+        "vocab_size": c.vocab_size,
+        "context": c.context,
+        "positions": c.context,
+        "width": c.width,
+        "embedding_width": c.width,
+        "layers": c.layers,
+        "heads": c.heads,
+        "kv_heads": c.heads,
+        "head_width": c.width // c.heads,
+        "mlp_width": c.mlp_width,
+        "causal": c.causal,
+    }
+
+
+def _of_gpt(config: GPTConfig) -> dict[str, Any]:
+    return {**_common(config), "final_norm": config.norm == "pre", "tied": config.tied}
+
+
+def _of_bert(config: BertConfig) -> dict[str, Any]:
+    return {**_common(config), "embedding_norm": True, "segments": config.segments}
