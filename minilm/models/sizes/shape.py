@@ -59,14 +59,17 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any, *on_top: str, classes: int = 1) -> Self:
-        """The shape of a model with this configuration and these parts on top; GPT's own head is always there."""
+        """The shape of a model with this configuration and these parts on top; GPT's own head is always there.
+
+        Of a Shape: itself, or with these parts in place of its own.
+        """
         match config:
             case GPTConfig():
                 return cls(**_of_gpt(config), on_top=("language_model", *on_top), classes=classes)
             case BertConfig():
                 return cls(**_of_bert(config), on_top=on_top, classes=classes)
             case Shape():
-                return replace(config, on_top=on_top or config.on_top, classes=classes)
+                return replace(config, on_top=on_top, classes=classes) if on_top else config
         raise ConfigError(tr("config: got {got}, wanted the configuration of a model", got=type(config).__name__))
 
 
