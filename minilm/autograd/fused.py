@@ -63,6 +63,11 @@ def row_chunks(rows: int, width: int) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, rows, step))
 
 
+def chunks(entries: int) -> Iterator[slice]:
+    """Slices of CHUNK entries, the last perhaps of fewer."""
+    return (slice(i, min(i + CHUNK, entries)) for i in range(0, entries, CHUNK))
+
+
 def column_sums(a: np.ndarray) -> np.ndarray:
     """Σ over the rows of a matrix, as a product with ones. (n, m) -> (m,)"""
     return np.ones(len(a), a.dtype) @ a
@@ -227,9 +232,8 @@ def _by_chunks(formula: Any, x: np.ndarray, save: bool) -> tuple[np.ndarray, np.
     y = np.empty(h.size, h.dtype)
     d = np.empty(h.size, h.dtype) if save else None
     scratch = np.empty((3, min(CHUNK, h.size)), h.dtype)
-    for i in range(0, h.size, CHUNK):
-        part = slice(i, i + CHUNK)
-        formula(h[part], y[part], None if d is None else d[part], scratch[:, : h.size - i])
+    for part in chunks(h.size):
+        formula(h[part], y[part], None if d is None else d[part], scratch[:, : part.stop - part.start])
     return y.reshape(x.shape), None if d is None else d.reshape(x.shape)
 
 

@@ -15,7 +15,8 @@ from minilm.models.heads import (
     BertForTokenClassification,
     best_spans,
 )
-from minilm.models.sizes import Shape, bert_config, count_parameters, gpt_config, parameters_by_part
+from minilm.models.llama import Llama, LlamaConfig
+from minilm.models.sizes import Shape, bert_config, count_parameters, gpt_config, llama_config, parameters_by_part
 
 __all__ = [
     "GPT",
@@ -31,10 +32,13 @@ __all__ = [
     "GPTForQuestionAnswering",
     "GPTForSequenceClassification",
     "GPTForTokenClassification",
+    "Llama",
+    "LlamaConfig",
     "Shape",
     "bert_config",
     "best_spans",
     "count_parameters",
     "gpt_config",
+    "llama_config",
     "parameters_by_part",
 ]

@@ -8,10 +8,9 @@ Before a task: masked words are guessed from h_L by a head tied to E, and from `
 the first (sections 3 and A.1). Heads for tasks stand in heads.py.
 """
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,10 +19,13 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
+from minilm.models.base import Config, Model
 from minilm.models.checks import (
     check_counts,
     check_dropout,
     check_epsilon,
+    check_initial_std,
+    check_switch,
     checked_ids,
     checked_mask,
     checked_segments,
@@ -33,22 +35,26 @@ from minilm.nn.attention import check_heads
 from minilm.nn.block import Block, check_choice
 from minilm.nn.init import STD, TruncatedGenerator, zeros
 from minilm.nn.layers import ACTIVATIONS, Dropout, Embedding, LayerNorm, Linear, activation
-from minilm.nn.module import Module, Parameter
+from minilm.nn.module import Parameter
 
 HEAD = 0x68656164  # the purpose, in a generator's key, of how a head's weights begin ("head" in ASCII)
 ROWS = 512  # as many rows of logits are held at once where only the largest is asked for
 
 
 @dataclass(frozen=True)
-class BertConfig:
+class BertConfig(Config):
     """What fixes a BERT's shape; a ConfigError names the first setting that cannot be.
 
     vocab_size V, context (the most positions it can read), width D, layers L, heads H (must divide D).
-    mlp_width: F, 4 D if None. dropout: of the embeddings, the attention's weights, what attention and MLP add, and
-    what a task's head reads. epsilon: of the norms. activation: "gelu", x Φ(x) as in the paper, or "gelu_tanh", as in
-    its code. segments: how many texts can stand side by side. initial_std: of the weights, cut off at twice that.
-    causal: read from left to right only, the ablation "LTR" of table 5; `pooled` is then of the last real position.
+    mlp_width: F, 4 D if None. dropout: of the embeddings, of what attention and MLP add, and, if they are None,
+    attention_dropout, of the attention's weights, and classifier_dropout, of what a task's head reads. epsilon: of the
+    norms. activation: "gelu", x Φ(x) as in the paper, or "gelu_tanh", as in its code. segments: how many texts can
+    stand side by side. initial_std: of the weights, cut off at twice that. causal: read from left to right only, the
+    ablation "LTR" of table 5; `pooled` is then of the last real position. tied: masked words are guessed with the token
+    embedding.
     """
+
+    kind: ClassVar[str] = "BERT"
 
     vocab_size: int
     context: int = 512
@@ -62,6 +68,9 @@ class BertConfig:
     segments: int = 2
     initial_std: float = STD
     causal: bool = False
+    attention_dropout: float | None = None
+    classifier_dropout: float | None = None
+    tied: bool = True
 
     def __post_init__(self) -> None:
         if self.mlp_width is None:
@@ -69,28 +78,12 @@ class BertConfig:
         check_counts(self, ("vocab_size", "context", "width", "layers", "heads", "mlp_width", "segments"))
         check_heads(self.width, self.heads)
         check_choice("activation", self.activation, ACTIVATIONS)
-        check_dropout(self.dropout)
+        for name in ("dropout", "attention_dropout", "classifier_dropout"):
+            check_dropout(self, name)
         check_epsilon(self.epsilon)
-        if not (isinstance(self.initial_std, (int, float)) and self.initial_std > 0):
-            raise ConfigError(tr("initial_std is {got!r}; it must be above 0", got=self.initial_std))
-        if not isinstance(self.causal, bool):
-            raise ConfigError(tr("causal is {got!r}; it must be True or False", got=self.causal))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The configuration of `to_dict`; ConfigError for a setting that is missing or that no BERT has."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := [name for name in settings if name not in known]:
-            raise ConfigError(
-                tr("a BERT has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
-            )
-        if "vocab_size" not in settings:
-            raise ConfigError(tr("a BERT's settings need vocab_size, the number of its tokenizer's tokens"))
-        return cls(**settings)
+        check_initial_std(self.initial_std)
+        for name in ("causal", "tied"):
+            check_switch(self, name)
 
 
 class BertOutput(NamedTuple):
@@ -100,7 +93,7 @@ class BertOutput(NamedTuple):
     pooled: Any
 
 
-class Bert(Module):
+class Bert(Model):
     """A BERT of the given shape, its weights a pure function of `seed`: N(0, .02²) cut off at 2σ, biases 0.
 
     pooler: whether it has the layer that makes `pooled`.
@@ -125,6 +118,7 @@ class Bert(Module):
                 activation=c.activation,
                 causal=c.causal,
                 dropout=c.dropout,
+                attention_dropout=c.attention_dropout,
                 std=std,
                 residual_std=std,
             )
@@ -154,11 +148,22 @@ class Bert(Module):
 
     def transform(self, x: Any, attention_mask: Any = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
+        for x in self._states(x, attention_mask):
+            pass
+        return x
+
+    def hidden_states(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> list[Any]:
+        """h₀ … h_L, each (B, T, D); arguments as for a call."""
+        return list(self._states(self.embed(ids, segments), attention_mask))
+
+    def _states(self, x: Any, attention_mask: Any) -> Iterator[Any]:
+        """h₀ … h_L, one by one, so that each can be freed when the next is made."""
         real = _real(attention_mask, x.shape[:2])
         mask = None if real is None else asarray(real)[:, None, None, :]  # (B, 1, 1, T)
+        yield x
         for block in self.blocks:
             x = block(x, mask)  # (B, T, D)
-        return x
+            yield x
 
     def pool(self, hidden: Any, attention_mask: Any = None) -> Any:
         """tanh(h W + b), (B, D), h being the hidden state of [CLS]; None without a pooler.
@@ -191,10 +196,11 @@ class PreTrainingLoss(NamedTuple):
     nsp_right: int
 
 
-class BertForPreTraining(Module):
+class BertForPreTraining(Model):
     """BERT with the heads that it is pretrained with (section 3.1); next_sentence=False leaves the second one out.
 
-    MLM: logits = N(φ(h W + b)) Eᵀ + b_V, with the token embedding E. NSP: logits = pooled W + b.
+    MLM: logits = N(φ(h W + b)) Eᵀ + b_V, with the token embedding E, or with a matrix of its own where the
+    configuration is not tied. NSP: logits = pooled W + b.
     """
 
     def __init__(self, config: BertConfig, seed: int = 0, next_sentence: bool = True):
@@ -205,13 +211,14 @@ class BertForPreTraining(Module):
         self.activation = activation(c.activation)
         self.norm = LayerNorm(c.width, c.epsilon)
         self.bias = Parameter(zeros(c.vocab_size))
+        self.decoder = None if c.tied else Linear(c.width, c.vocab_size, rng, bias=False, std=c.initial_std)
         self.next_sentence = Linear(c.width, 2, rng, std=c.initial_std) if next_sentence else None
         self.set_generator(np.random.default_rng([seed, DROPOUT]))
 
     def __call__(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> PreTrainingLogits:
         """The logits of every word at every position, and of the two answers; arguments as for `Bert`."""
         hidden, pooled = self.bert(ids, segments, attention_mask)
-        words = F.linear(self._features(hidden), F.transpose(self.bert.token_embedding.weight), self.bias)
+        words = F.linear(self._features(hidden), F.transpose(self._words()), self.bias)
         return PreTrainingLogits(words, self.next_sentence(pooled) if self.next_sentence else None)
 
     def loss(
@@ -249,17 +256,20 @@ class BertForPreTraining(Module):
         flat = checked_targets(targets, hidden.shape[:2]).reshape(-1)  # (B·T,)
         chosen = (flat != ignore_index).nonzero()[0]  # (n,)
         features, wanted = self._features(rows_at(hidden, chosen)), flat[chosen]  # (n, D), (n,)
-        E = self.bert.token_embedding.weight  # (V, D)
-        loss = F.linear_cross_entropy(features, E, wanted, self.bias, ignore_index, reduction=reduction)
+        loss = F.linear_cross_entropy(features, self._words(), wanted, self.bias, ignore_index, reduction=reduction)
         return loss, self._right(value(features), wanted)
 
     def _features(self, x: Any) -> Any:
-        """What the tied decoder reads: (…, D) -> (…, D)."""
+        """What the decoder reads: (…, D) -> (…, D)."""
         return self.norm(self.activation(self.dense(x)))
+
+    def _words(self) -> Any:
+        """The decoder's weights (V, D)."""
+        return F.transpose(self.decoder.weight) if self.decoder else self.bert.token_embedding.weight
 
     def _right(self, features: Any, wanted: Any) -> int:
         """For how many rows (n, D) the largest logit is that of the wanted token (n,)."""
-        E, bias = value(self.bert.token_embedding.weight), value(self.bias)
+        E, bias = value(self._words()), value(self.bias)
         guesses = [(xp.matmul(features[i : i + ROWS], E.T) + bias).argmax(-1) for i in range(0, len(wanted), ROWS)]
         return int((to_numpy(xp.concatenate(guesses)) == to_numpy(wanted)).sum()) if guesses else 0
 

@@ -19,16 +19,32 @@ def check_counts(config: Any, names: Iterable[str]) -> None:
             raise ConfigError(tr("{name} is {got!r}; it must be a whole number of at least 1", name=name, got=got))
 
 
-def check_dropout(got: Any) -> None:
-    """ConfigError unless 0 ≤ dropout < 1."""
+def check_dropout(config: Any, name: str) -> None:
+    """ConfigError unless 0 ≤ dropout < 1, or None for one that is then as another."""
+    got = getattr(config, name)
+    if got is None and name != "dropout":
+        return
     if not (isinstance(got, (int, float)) and 0 <= got < 1):
-        raise ConfigError(tr("dropout is {got!r}; it must be at least 0 and below 1", got=got))
+        raise ConfigError(tr("{name} is {got!r}; it must be at least 0 and below 1", name=name, got=got))
 
 
 def check_epsilon(got: Any) -> None:
     """ConfigError unless epsilon > 0."""
     if not (isinstance(got, (int, float)) and got > 0):
         raise ConfigError(tr("epsilon is {got!r}; it must be above 0", got=got))
+
+
+def check_initial_std(got: Any) -> None:
+    """ConfigError unless initial_std > 0."""
+    if not (isinstance(got, (int, float)) and got > 0):
+        raise ConfigError(tr("initial_std is {got!r}; it must be above 0", got=got))
+
+
+def check_switch(config: Any, name: str) -> None:
+    """ConfigError unless this setting is True or False."""
+    got = getattr(config, name)
+    if not isinstance(got, bool):
+        raise ConfigError(tr("{name} is {got!r}; it must be True or False", name=name, got=got))
 
 
 def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:

@@ -7,10 +7,9 @@
 norm="pre" is GPT-2 (Radford et al. 2019, section 2.3), norm="post" is GPT-1 (Radford et al. 2018, sections 3.1, 4.1).
 """
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -19,24 +18,33 @@ from minilm.autograd import Tensor, no_grad, value
 from minilm.backend import anywhere, asarray, to_numpy
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.models.checks import check_counts, check_dropout, check_epsilon, checked_ids, checked_mask
+from minilm.models.base import Config, Model
+from minilm.models.checks import (
+    check_counts,
+    check_dropout,
+    check_epsilon,
+    check_initial_std,
+    check_switch,
+    checked_ids,
+    checked_mask,
+)
 from minilm.nn.attention import KVCache, check_heads
 from minilm.nn.block import NORM_PLACES, Block, check_choice
 from minilm.nn.init import STD, residual_std
 from minilm.nn.layers import ACTIVATIONS, Dropout, Embedding, LayerNorm, Linear
-from minilm.nn.module import Module
 
 INIT, DROPOUT = 0x696E6974, 0x64726F70  # purposes in the key of a generator: "init" and "drop" in ASCII
 
 
 @dataclass(frozen=True)
-class GPTConfig:
+class GPTConfig(Config):
     """What fixes a GPT's shape; a ConfigError names the first setting that cannot be.
 
     vocab_size V, context (the most positions it can read), width D, layers L, heads H (must divide D).
     mlp_width: F, 4 D if None. norm: "pre" (GPT-2, with a final norm) or "post" (GPT-1, without).
     activation: of the MLP, "gelu_tanh" in both. tied: the head is the token embedding. epsilon: of the norms.
-    dropout: of the embeddings' sum, the attention's weights and what attention and MLP add.
+    dropout: of what attention and MLP add, and, if they are None, embedding_dropout, of the embeddings' sum, and
+    attention_dropout, of the attention's weights.
     causal: False takes the mask away, so that every position reads the very tokens that it is to predict. Such a model
     is of no use but to see what a leak looks like.
     """
@@ -53,6 +61,11 @@ class GPTConfig:
     tied: bool = True
     epsilon: float = 1e-5
     causal: bool = True
+    embedding_dropout: float | None = None
+    attention_dropout: float | None = None
+    scale_attention: bool = True
+    scale_by_layer: bool = False
+    initial_std: float = STD
 
     def __post_init__(self) -> None:
         if self.mlp_width is None:
@@ -61,42 +74,35 @@ class GPTConfig:
         check_heads(self.width, self.heads)
         check_choice("norm", self.norm, NORM_PLACES)
         check_choice("activation", self.activation, ACTIVATIONS)
-        check_dropout(self.dropout)
+        for name in ("dropout", "embedding_dropout", "attention_dropout"):
+            check_dropout(self, name)
         check_epsilon(self.epsilon)
-        if not isinstance(self.causal, bool):
-            raise ConfigError(tr("causal is {got!r}; it must be True or False", got=self.causal))
+        check_initial_std(self.initial_std)
+        for name in ("tied", "causal", "scale_attention", "scale_by_layer"):
+            check_switch(self, name)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The configuration of `to_dict`; ConfigError for a setting that is missing or that no GPT has."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := [name for name in settings if name not in known]:
-            raise ConfigError(
-                tr("a GPT has no setting {names}; it has {known}", names=", ".join(unknown), known=", ".join(known))
-            )
-        if "vocab_size" not in settings:
-            raise ConfigError(tr("a GPT's settings need vocab_size, the number of its tokenizer's tokens"))
-        return cls(**settings)
+    def attention_scale(self, layer: int) -> float | None:
+        """What the scores of block `layer`, from 0, are multiplied by; None for 1/√K."""
+        if self.scale_attention and not self.scale_by_layer:
+            return None
+        scale = (self.width // self.heads) ** -0.5 if self.scale_attention else 1.0
+        return scale / (layer + 1) if self.scale_by_layer else scale
 
 
-class GPT(Module):
+class GPT(Model):
     """A GPT of the given shape, its weights a pure function of `seed`.
 
-    Weights begin as N(0, .02²), biases as 0. In GPT-2 the position embeddings have σ = .01 and the projections that
-    write into the residual stream σ = .02/√(2L).
+    Weights begin as N(0, σ²), σ = initial_std = .02, biases as 0. In GPT-2 the position embeddings begin with σ/2 and
+    the projections that write into the residual stream with σ/√(2L).
     """
 
     def __init__(self, config: GPTConfig, seed: int = 0):
         self.config = c = config
         rng = np.random.default_rng([seed, INIT])
-        gpt2 = c.norm == "pre"
-        self.token_embedding = Embedding(c.vocab_size, c.width, rng)
-        self.position_embedding = Embedding(c.context, c.width, rng, std=0.01 if gpt2 else STD)
-        self.dropout = Dropout(c.dropout)
+        gpt2, std = c.norm == "pre", c.initial_std
+        self.token_embedding = Embedding(c.vocab_size, c.width, rng, std)
+        self.position_embedding = Embedding(c.context, c.width, rng, std / 2 if gpt2 else std)
+        self.dropout = Dropout(c.dropout if c.embedding_dropout is None else c.embedding_dropout)
         self.blocks = [
             Block(
                 c.width,
@@ -108,12 +114,15 @@ class GPT(Module):
                 activation=c.activation,
                 causal=c.causal,
                 dropout=c.dropout,
-                residual_std=residual_std(c.layers) if gpt2 else STD,
+                attention_dropout=c.attention_dropout,
+                scale=c.attention_scale(i),
+                std=std,
+                residual_std=residual_std(c.layers, std) if gpt2 else std,
             )
-            for _ in range(c.layers)
+            for i in range(c.layers)
         ]
         self.final_norm = LayerNorm(c.width, c.epsilon) if gpt2 else None
-        self.head = None if c.tied else Linear(c.width, c.vocab_size, rng, bias=False)
+        self.head = None if c.tied else Linear(c.width, c.vocab_size, rng, bias=False, std=std)
         self.set_generator(np.random.default_rng([seed, DROPOUT]))
 
     def __call__(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
@@ -144,16 +153,29 @@ class GPT(Module):
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
+        for x in self._states(x, attention_mask, cache):
+            pass
+        return x
+
+    def hidden_states(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> list[Any]:
+        """h₀ … h_L, each (B, T, D), the last one after the final norm where there is one; arguments as for a call."""
+        return list(self._states(self.embed(ids, attention_mask, cache), attention_mask, cache))
+
+    def _states(self, x: Any, attention_mask: Any, cache: KVCache | None) -> Iterator[Any]:
+        """h₀ … h_L, one by one, so that each can be freed when the next is made."""
         B, T, _ = x.shape
         mask = None
         if attention_mask is not None:
             real = checked_mask(attention_mask, (B, T + (cache.length if cache else 0)))
             mask = asarray(real)[:, None, None, :]  # (B, 1, 1, S)
+        yield x
         for i, block in enumerate(self.blocks):
             x = block(x, mask, cache.layer(i) if cache else None)  # (B, T, D)
+            if i < len(self.blocks) - 1:
+                yield x
         if cache:
             cache.advance(T)
-        return self.final_norm(x) if self.final_norm else x
+        yield self.final_norm(x) if self.final_norm else x
 
     def logits(self, hidden: Any) -> Any:
         """Hidden states (…, D) to logits (…, V)."""

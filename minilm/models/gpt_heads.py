@@ -18,12 +18,12 @@ from minilm.autograd import Tensor, value
 from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
+from minilm.models.base import Model
 from minilm.models.bert import HEAD, last_real, rows_at
 from minilm.models.checks import checked_mask
 from minilm.models.gpt import DROPOUT, GPT, GPTConfig
 from minilm.models.heads import HIDDEN, SpanLogits
 from minilm.nn.layers import Dropout, Linear
-from minilm.nn.module import Module
 
 IGNORE = -100
 
@@ -35,7 +35,7 @@ class Losses(NamedTuple):
     language: Tensor
 
 
-class _Head(Module):
+class _Head(Model):
     """A GPT and a linear layer to `outputs` numbers, behind dropout."""
 
     def __init__(self, config: GPTConfig, outputs: int, seed: int = 0):

@@ -13,16 +13,16 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
+from minilm.models.base import Model
 from minilm.models.bert import HEAD, Bert, BertConfig, initial_generator
 from minilm.models.checks import checked_mask
 from minilm.models.gpt import DROPOUT
 from minilm.nn.layers import Dropout, Linear
-from minilm.nn.module import Module
 
 HIDDEN = -1e9  # a logit that is never chosen, and whose exponential is 0
 
 
-class _Head(Module):
+class _Head(Model):
     """An encoder and a linear layer to `outputs` numbers, behind dropout."""
 
     def __init__(self, config: BertConfig, outputs: int, seed: int, pooler: bool):
@@ -30,7 +30,7 @@ class _Head(Module):
             raise ConfigError(tr("classes is {got!r}; it must be a whole number of at least 1", got=outputs))
         self.config = config
         self.bert = Bert(config, seed, pooler=pooler)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout if config.classifier_dropout is None else config.classifier_dropout)
         self.classifier = Linear(config.width, outputs, initial_generator(seed, HEAD), std=config.initial_std)
         self.set_generator(np.random.default_rng([seed, DROPOUT]))
 

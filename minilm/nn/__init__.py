@@ -2,7 +2,7 @@
 
 from minilm.nn.attention import KVCache, MultiHeadAttention
 from minilm.nn.block import Block
-from minilm.nn.layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from minilm.nn.layers import MLP, Dropout, Embedding, GatedMLP, LayerNorm, Linear, RMSNorm
 from minilm.nn.module import Module, Parameter
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Block",
     "Dropout",
     "Embedding",
+    "GatedMLP",
     "KVCache",
     "LayerNorm",
     "Linear",

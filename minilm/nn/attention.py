@@ -7,20 +7,23 @@ import numpy as np
 
 from minilm import functional as F
 from minilm.autograd import Tensor, is_recording, value
-from minilm.backend import xp
+from minilm.backend import asarray, xp
 from minilm.errors import ConfigError, GraphError, ShapeError
 from minilm.i18n import tr
 from minilm.nn.init import STD
 from minilm.nn.layers import Dropout, Linear
 from minilm.nn.module import Module
+from minilm.nn.rotary import Rotation
 
 
 class MultiHeadAttention(Module):
-    """y_t = [Σ_s p_ts v_s for each head] W_out, with p_t = softmax_s(q_t·k_s / √K) over the s that t may see.
+    """y_t = [Σ_s p_ts v_s for each head] W_out, with p_t = softmax_s(scale · q_t·k_s) over the s that t may see.
 
-    causal: t sees s ≤ t only. mask: boolean, broadcast to (B, H, T, S), False where a key is not to be seen, e.g.
-    (B, 1, 1, S) for padding; a query that sees nothing gets zeros. dropout: of the weights p.
-    x, y: (B, T, D). ConfigError unless heads divides width.
+    kv_heads: how many heads of keys and values there are, each read by H / kv_heads neighbouring query heads: grouped
+    queries (Ainslie et al. 2023), with 1 multi-query attention (Shazeer 2019); H if None. head_width: K, D / H if None.
+    bias: of both projections. scale: 1/√K if None. causal: t sees s ≤ t only. dropout: of the weights p.
+    In qkv's output all queries come first, then all keys, then all values: (B, T, (H + 2 kv_heads) K).
+    x, y: (B, T, D). ConfigError unless kv_heads divides heads and, without a head_width, heads divides width.
     """
 
     def __init__(
@@ -32,32 +35,49 @@ class MultiHeadAttention(Module):
         dropout: float = 0.0,
         std: float = STD,
         out_std: float = STD,
+        *,
+        kv_heads: int | None = None,
+        head_width: int | None = None,
+        bias: bool = True,
+        scale: float | None = None,
     ):
-        check_heads(width, heads)
-        self.heads, self.causal = heads, causal
-        self.qkv = Linear(width, 3 * width, rng, std=std)
-        self.out = Linear(width, width, rng, std=out_std)
+        if head_width is None:
+            check_heads(width, heads)
+        self.heads, self.kv_heads = heads, kv_heads or heads
+        check_kv_heads(heads, self.kv_heads)
+        self.causal, self.scale = causal, scale
+        K = head_width or width // heads
+        self.qkv = Linear(width, (heads + 2 * self.kv_heads) * K, rng, bias, std)
+        self.out = Linear(heads * K, width, rng, bias, out_std)
         self.dropout = Dropout(dropout)
 
-    def __call__(self, x: Any, mask: Any = None, cache: "LayerCache | None" = None) -> Any:
+    def __call__(
+        self, x: Any, mask: Any = None, cache: "LayerCache | None" = None, rotary: Rotation | None = None
+    ) -> Any:
+        """mask: boolean, broadcast to (B, H, T, S), False where a key is not to be seen, e.g. (B, 1, 1, S) for padding;
+        a query that sees nothing gets zeros. cache: what was read before. rotary: how queries and keys are turned.
+        """
         B, T, _ = x.shape
         S = T + (cache.length if cache else 0)
-        qkv = self.qkv(x)  # (B, T, 3D)
-        keep, scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
-        how = (mask, self.causal, None, keep, scale)  # None: 1/√K
-        if cache is None:
-            y = F.self_attention(qkv, self.heads, *how)  # (B, T, D)
-        else:
-            query, key, val = split_heads(qkv, self.heads)  # each (B, H, T, K)
-            key, val = cache.append(key, val)  # each (B, H, S, K)
-            y = merge_heads(F.attention(query, key, val, *how))  # (B, T, D)
-        return self.out(y)
+        qkv = self.qkv(x)  # (B, T, (H + 2 Hkv) K)
+        keep, keep_scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
+        how = (mask, self.causal, self.scale, keep, keep_scale)
+        if cache is None and rotary is None and self.kv_heads == self.heads:
+            return self.out(F.self_attention(qkv, self.heads, *how))  # (B, T, H K) -> (B, T, D)
+        query, key, val = self._read(qkv, cache, rotary)
+        return self.out(merge_heads(grouped_attention(query, key, val, *how)))
 
-    def weights(self, x: Any, mask: Any = None) -> Any:
+    def weights(self, x: Any, mask: Any = None, rotary: Rotation | None = None) -> Any:
         """p itself, (B, H, T, T): what attention returns if position s has for its value the s-th unit vector."""
-        query, key, _ = split_heads(self.qkv(x), self.heads)  # each (B, H, T, K)
-        units = xp.broadcast_to(xp.eye(x.shape[1], dtype=x.dtype), (*query.shape[:3], x.shape[1]))  # (B, H, T, T)
-        return F.attention(query, key, units, mask=mask, causal=self.causal)
+        query, key, _ = self._read(self.qkv(x), None, rotary)
+        T = x.shape[1]
+        units = xp.broadcast_to(xp.eye(T, dtype=x.dtype), (*key.shape[:2], T, T))  # (B, Hkv, T, T)
+        return grouped_attention(query, key, units, mask, self.causal, self.scale)
+
+    def _read(self, qkv: Any, cache: "LayerCache | None", rotary: Rotation | None) -> tuple[Any, Any, Any]:
+        """Query (B, H, T, K), key and value (B, Hkv, S, K), those of the cache first."""
+        query, key, val = split_heads(qkv, self.heads, self.kv_heads, rotary)
+        return (query, key, val) if cache is None else (query, *cache.append(key, val))
 
 
 def check_heads(width: int, heads: int) -> None:
@@ -72,17 +92,72 @@ def check_heads(width: int, heads: int) -> None:
         )
 
 
-def split_heads(qkv: Any, heads: int) -> tuple[Any, Any, Any]:
-    """(B, T, 3D) -> query, key and value, each (B, H, T, K) with K = D / H."""
-    B, T, D3 = qkv.shape
-    parts = qkv.reshape(B, T, 3, heads, D3 // (3 * heads)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, K)
-    return parts[0], parts[1], parts[2]
+def check_kv_heads(heads: int, kv_heads: int) -> None:
+    """ConfigError unless `kv_heads` divides `heads`."""
+    if kv_heads < 1 or heads % kv_heads:
+        raise ConfigError(
+            tr(
+                "kv_heads is {kv_heads}, heads is {heads}: kv_heads must divide heads, since each head of keys and "
+                "values is read by heads / kv_heads heads of queries",
+                kv_heads=kv_heads,
+                heads=heads,
+            )
+        )
+
+
+def split_heads(qkv: Any, heads: int, kv_heads: int | None = None, rotary: Rotation | None = None) -> Any:
+    """(B, T, (H + 2 Hkv) K) -> query (B, H, T, K), key and value (B, Hkv, T, K), query and key turned by `rotary`."""
+    B, T, width = qkv.shape
+    both = heads + (kv_heads or heads)  # heads of queries and of keys
+    parts = qkv.reshape(B, T, -1, width // (2 * both - heads)).transpose(0, 2, 1, 3)  # (B, H + 2 Hkv, T, K)
+    turned = parts[:, :both] if rotary is None else rotary.turn(parts[:, :both])
+    return turned[:, :heads], turned[:, heads:], parts[:, both:]
 
 
 def merge_heads(x: Any) -> Any:
-    """(B, H, T, K) -> (B, T, D), the heads side by side: the inverse of splitting."""
+    """(B, H, T, K) -> (B, T, H K), the heads side by side: the inverse of splitting."""
     B, H, T, K = x.shape
     return x.transpose(0, 2, 1, 3).reshape(B, T, H * K)
+
+
+def grouped_attention(
+    query: Any,
+    key: Any,
+    val: Any,
+    mask: Any = None,
+    causal: bool = False,
+    scale: float | None = None,
+    keep: Any = None,
+    keep_scale: float = 1.0,
+) -> Any:
+    """`F.attention` where each head of keys and values serves G neighbouring heads of queries.
+
+    query: (B, H, T, K), key: (B, Hkv, S, K), val: (B, Hkv, S, Kv), H = G Hkv -> (B, H, T, Kv).
+    """
+    (B, H, T, K), (Hkv, S) = query.shape, key.shape[1:3]
+    if Hkv == H:
+        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale)
+    if T > 1:
+        key, val = (_repeated(a, H // Hkv) for a in (key, val))  # each (B, H, S, K)
+        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale)
+    # One position, as in generation: the G queries of a group are rows of one product with keys that none repeats.
+    mask, keep = (_by_group(a, (B, Hkv, H // Hkv, S)) for a in (mask, keep))  # (B, Hkv, G, S), or None
+    y = F.attention(query.reshape(B, Hkv, H // Hkv, K), key, val, mask, False, scale, keep, keep_scale)
+    return y.reshape(B, H, 1, -1)
+
+
+def _repeated(x: Any, times: int) -> Any:
+    """(B, Hkv, S, K) -> (B, Hkv · times, S, K), each head so many times in a row; of one head no copy is made."""
+    B, Hkv, S, K = x.shape
+    return F.broadcast_to(F.expand_dims(x, 2), (B, Hkv, times, S, K)).reshape(B, Hkv * times, S, K)
+
+
+def _by_group(a: Any, grouped: tuple[int, int, int, int]) -> Any:
+    """A mask of the scores of one position, (B, H, 1, S) or what broadcasts to it, as (B, Hkv, G, S)."""
+    if a is None:
+        return None
+    B, Hkv, G, S = grouped
+    return xp.broadcast_to(asarray(value(a)), (B, Hkv * G, 1, S)).reshape(grouped)
 
 
 class KVCache:

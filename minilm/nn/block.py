@@ -9,8 +9,9 @@ from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.nn.attention import LayerCache, MultiHeadAttention
 from minilm.nn.init import STD
-from minilm.nn.layers import MLP, Dropout, LayerNorm, RMSNorm
+from minilm.nn.layers import MLP, Dropout, GatedMLP, LayerNorm, RMSNorm
 from minilm.nn.module import Module
+from minilm.nn.rotary import Rotation
 
 NORMS: dict[str, Any] = {"layer": LayerNorm, "rms": RMSNorm}
 NORM_PLACES = ("pre", "post")
@@ -28,8 +29,10 @@ class Block(Module):
     """norm="pre":  x ← x + A(N₁(x)),  y = x + M(N₂(x))   (GPT-2: Radford et al. 2019, section 2.3)
     norm="post": x ← N₁(x + A(x)),  y = N₂(x + M(x))   (GPT-1 and BERT, as in Vaswani et al. 2017, section 3.1)
 
-    A: multi-head attention; M: MLP; N: a norm of norm_kind "layer" or "rms"; dropout falls on the attention's weights
-    and on what A and M add. x, y: (B, T, D). mask: as in MultiHeadAttention.
+    A: multi-head attention; M: MLP, a gated one or not, with biases (mlp_bias) or without; N: a norm of norm_kind
+    "layer" or "rms"; dropout falls on what A and M add and on the attention's weights, unless these have a rate of
+    their own. attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias, scale.
+    x, y: (B, T, D). mask, cache, rotary: as in MultiHeadAttention.
     With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
 
@@ -49,29 +52,38 @@ class Block(Module):
         dropout: float = 0.0,
         std: float = STD,
         residual_std: float = STD,
+        attention_dropout: float | None = None,
+        gated: bool = False,
+        mlp_bias: bool = True,
+        **attention: Any,
     ):
         check_choice("norm", norm, NORM_PLACES)
         check_choice("norm_kind", norm_kind, NORMS)
         self.norm_first = norm == "pre"
         self.norm1 = NORMS[norm_kind](width, epsilon)
-        self.attention = MultiHeadAttention(width, heads, rng, causal, dropout, std, residual_std)
+        of_weights = dropout if attention_dropout is None else attention_dropout
+        self.attention = MultiHeadAttention(width, heads, rng, causal, of_weights, std, residual_std, **attention)
         self.norm2 = NORMS[norm_kind](width, epsilon)
-        self.mlp = MLP(width, mlp_width or 4 * width, rng, activation, std, residual_std)
+        kind = GatedMLP if gated else MLP
+        self.mlp = kind(width, mlp_width or 4 * width, rng, activation, std, residual_std, mlp_bias)
         self.dropout = Dropout(dropout)
 
-    def __call__(self, x: Any, mask: Any = None, cache: LayerCache | None = None) -> Any:
+    def __call__(
+        self, x: Any, mask: Any = None, cache: LayerCache | None = None, rotary: Rotation | None = None
+    ) -> Any:
         if self.recompute and cache is None:
-            return recompute(self._forward, x, mask, parameters=self.parameters(), generators=self._generators())
-        return self._forward(x, mask, cache)
+            inside = {"parameters": self.parameters(), "generators": self._generators()}
+            return recompute(self._forward, x, mask, None, rotary, **inside)
+        return self._forward(x, mask, cache, rotary)
 
     def _generators(self) -> list[Any]:
         """The generators that dropout draws from now, each once."""
         modules = [m for _, m in self.named_modules() if isinstance(m, Dropout) and m.active]
         return list({id(m.generator): m.generator for m in modules}.values())
 
-    def _forward(self, x: Any, mask: Any, cache: LayerCache | None = None) -> Any:
+    def _forward(self, x: Any, mask: Any, cache: LayerCache | None, rotary: Rotation | None) -> Any:
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.norm1(x), mask, cache))  # (B, T, D)
+            x = x + self.dropout(self.attention(self.norm1(x), mask, cache, rotary))  # (B, T, D)
             return x + self.dropout(self.mlp(self.norm2(x)))  # (B, T, D)
-        x = self.norm1(x + self.dropout(self.attention(x, mask, cache)))  # (B, T, D)
+        x = self.norm1(x + self.dropout(self.attention(x, mask, cache, rotary)))  # (B, T, D)
         return self.norm2(x + self.dropout(self.mlp(x)))  # (B, T, D)

@@ -117,10 +117,39 @@ class MLP(Module):
         activation_name: str = "gelu_tanh",
         std: float = STD,
         out_std: float = STD,
+        bias: bool = True,
     ):
-        self.up = Linear(width, hidden, rng, std=std)
-        self.down = Linear(hidden, width, rng, std=out_std)
+        self.up = Linear(width, hidden, rng, bias, std)
+        self.down = Linear(hidden, width, rng, bias, out_std)
         self.activation = activation(activation_name)
 
     def __call__(self, x: Any) -> Any:
         return self.down(self.activation(self.up(x)))  # (…, D) -> (…, F) -> (…, D)
+
+
+class GatedMLP(Module):
+    """y = (φ(x W₁) ⊙ x W₂) W₃, with biases if asked for: D -> F twice, F -> D (Shazeer 2020, equations 5 and 6).
+
+    φ = silu is SwiGLU, LLaMA's; φ = gelu is GEGLU, that of T5 1.1. W₁ is `gate`, W₂ `up`, W₃ `down`. x, y: (…, D).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        rng: np.random.Generator,
+        activation_name: str = "silu",
+        std: float = STD,
+        out_std: float = STD,
+        bias: bool = False,
+    ):
+        self.gate = Linear(width, hidden, rng, bias, std)
+        self.up = Linear(width, hidden, rng, bias, std)
+        self.down = Linear(hidden, width, rng, bias, out_std)
+        self.activation = activation(activation_name)
+
+    def __call__(self, x: Any) -> Any:
+        gate, up = self.gate(x), self.up(x)  # both (…, F)
+        if self.activation is ACTIVATIONS["silu"]:
+            return self.down(F.silu_gate(gate, up))  # the same in fewer passes
+        return self.down(self.activation(gate) * up)

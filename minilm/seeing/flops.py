@@ -107,6 +107,15 @@ def _gelu_back(call: Call, wanted: Wanted) -> Flops:
     return Flops(0, (13 if call["approximate"] == "tanh" else 6) * call.size("x"))
 
 
+def _silu_gate(call: Call) -> Flops:
+    return Flops(0, 3 * call.size("x"))
+
+
+def _silu_gate_back(call: Call, wanted: Wanted) -> Flops:
+    """A product for each gradient; behind that of the gate, silu's own."""
+    return Flops(0, (len(wanted) + 3 * ("gate" in wanted)) * call.size("x"))
+
+
 def _linear(call: Call) -> Flops:
     y = math.prod(call.output)
     return Flops(2 * y * shape(call["weight"])[0], 0 if call["bias"] is None else y)
@@ -241,6 +250,8 @@ COSTS: dict[str, Cost] = {
     "log_softmax": _per_entry(2, 3),
     "gelu": Cost(_gelu, _gelu_back),
     "silu": _per_entry(2, 3),
+    "silu_gate": Cost(_silu_gate, _silu_gate_back),
+    "rotary": _per_entry(3, 4),
     "masked_scale": _per_entry(2, 2),
     "layer_norm": Cost(_layer_norm, _layer_norm_back),
     "rms_norm": Cost(_rms_norm, _rms_norm_back),

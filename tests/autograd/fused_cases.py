@@ -31,6 +31,32 @@ def _(draw, rng, name):
     return Call(lambda x: F.gelu(x, how), lambda x: theirs.gelu(x, approximate=how), [x], scale == 1)
 
 
+@case("silu_gate")
+def _(draw, rng, name):
+    scale, of = draw(st.sampled_from([1, 1, 20])), draw(shapes)
+    arrays = [scale * rng.standard_normal(of), rng.standard_normal(of)]
+    return Call(F.silu_gate, lambda gate, x: theirs.silu(gate) * x, arrays, scale == 1)
+
+
+@case("rotary")
+def _(draw, rng, name):
+    """PyTorch's side as a product of complex numbers, a + ib times e^iθ."""
+    *of, K = draw(full)
+    angles = draw(st.sampled_from([of, of[-1:], (), [*of[:-1], 1] if of else []]))  # leading axes broadcast
+    theta = 3 * rng.standard_normal((*angles, K))
+    turn, layout = torch.polar(torch.ones(1, dtype=torch.float64), double(theta)), draw(layouts)
+
+    def ours(x):
+        cos, sin = (laid_out(f(theta).astype(x.dtype), layout) for f in (np.cos, np.sin))
+        return F.rotary(x, cos, sin)
+
+    def torchs(x):
+        y = torch.complex(x[..., :K], x[..., K:]) * turn
+        return torch.cat([y.real, y.imag], -1)
+
+    return Call(ours, torchs, [rng.standard_normal((*of, 2 * K))])
+
+
 @case("layer_norm", "rms_norm")
 def _(draw, rng, name):
     of = draw(array_shapes(min_dims=1, max_dims=4, max_side=6) | squares)

@@ -19,6 +19,8 @@ from minilm.models import (
     BertForSequenceClassification,
     BertForTokenClassification,
     GPTConfig,
+    Llama,
+    LlamaConfig,
     Shape,
     bert_config,
     count_parameters,
@@ -96,6 +98,7 @@ ON_TOP = {
 CLASSIFIERS = {"sequences": (2, 109_483_778), "tokens": (2, 108_893_186), "questions": (2, 108_893_186),
                "choices": (1, 109_483_009)}  # fmt: skip
 
+BUILT = {GPTConfig: GPT, BertConfig: BertForPreTraining, LlamaConfig: Llama}
 BERTS = {
     "encoder": (lambda c: Bert(c, pooler=False), (), 1),
     "with pooler": (Bert, ("pooler",), 1),
@@ -159,18 +162,30 @@ class TestFormula:
 
     @given(
         st.sampled_from(list(BERTS)), st.integers(1, 40), st.integers(1, 20), st.integers(1, 3), st.integers(1, 3),
-        st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 3),
+        st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 3), st.booleans(),
     )  # fmt: skip
-    def test_equals_berts_modules(self, kind, vocab_size, context, layers, heads, head_width, mlp_width, segments):
-        config = BertConfig(vocab_size, context, heads * head_width, layers, heads, mlp_width, segments=segments)
+    def test_equals_berts_modules(
+        self, kind, vocab_size, context, layers, heads, head_width, mlp_width, segments, tied
+    ):
+        width, more = heads * head_width, {"segments": segments, "tied": tied}
+        config = BertConfig(vocab_size, context, width, layers, heads, mlp_width, **more)
         make, on_top, classes = BERTS[kind]
         check(make(config), Shape.of(config, *on_top, classes=classes))
 
-    @pytest.mark.parametrize("name", [name for name, model in PUBLISHED.items() if model.kind in (GPTConfig, BertConfig)])
+    @given(
+        st.integers(1, 9), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(1, 2),
+        st.one_of(st.none(), st.integers(1, 9)), st.booleans(), st.booleans(), st.booleans(),
+    )  # fmt: skip
+    def test_equals_llamas_modules(self, width, layers, kv_heads, group, pairs, mlp_width, tied, qkv_bias, mlp_bias):
+        heads = {"heads": kv_heads * group, "kv_heads": kv_heads, "head_width": 2 * pairs}
+        more = {"mlp_width": mlp_width, "tied": tied, "attention_bias": qkv_bias, "mlp_bias": mlp_bias}
+        config = LlamaConfig(7, 8, width, layers, **heads, **more)
+        check(Llama(config), Shape.of(config))
+
+    @pytest.mark.parametrize("name", [name for name, model in PUBLISHED.items() if model.kind in BUILT])
     def test_equals_the_published_models_themselves(self, weightless, name):
         model = PUBLISHED[name]
-        config = model.kind(**model.settings)
-        built = GPT(config) if model.kind is GPTConfig else BertForPreTraining(config)
+        built = BUILT[model.kind](model.kind(**model.settings))
         assert built.num_parameters() == count_parameters(model.shape)
 
     def test_a_block_is_12_d_squared_and_13_d(self):
@@ -203,7 +218,7 @@ PATTERNS = {
     r"pooler": "pooler",
     r"next_sentence": "next_sentence",
     r"classifier": "classifier",
-    r"^(dense|norm|bias)": "masked_lm",
+    r"^(dense|norm|bias|decoder)": "masked_lm",
 }
 
 

@@ -133,6 +133,9 @@ CASES = {
     "log_softmax": [lambda: F.log_softmax(leaf(B, T, D)), lambda: F.log_softmax(leaf(B, T), axis=0)],
     "gelu": [lambda: F.gelu(leaf(B, T)), lambda: F.gelu(leaf(B, T), "none")],
     "silu": [lambda: F.silu(leaf(B, T))],
+    "silu_gate": [lambda: F.silu_gate(leaf(B, T), leaf(B, T)), lambda: F.silu_gate(fixed(B, T), leaf(B, T)),
+        lambda: F.silu_gate(leaf(B, T), fixed(B, T))],
+    "rotary": [lambda: F.rotary(leaf(B, H, T, K), fixed(T, K // 2), fixed(T, K // 2))],
     "masked_scale": [lambda: F.masked_scale(leaf(B, T), keep(B, T), 1.5)],
     "layer_norm": [
         lambda: F.layer_norm(leaf(B, T, D), leaf(D), leaf(D)),

@@ -16,7 +16,16 @@ from minilm.models.sizes.costs import (
     training_memory,
 )
 from minilm.models.sizes.counting import count_parameters, parameters_by_part
-from minilm.models.sizes.published import ALIASES, PUBLISHED, Published, bert_config, gpt_config, published, resolve
+from minilm.models.sizes.published import (
+    ALIASES,
+    PUBLISHED,
+    Published,
+    bert_config,
+    gpt_config,
+    llama_config,
+    published,
+    resolve,
+)
 from minilm.models.sizes.shape import Shape
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "flops_by_parameters",
     "gpt_config",
     "kv_cache_per_token",
+    "llama_config",
     "non_embedding_parameters",
     "parameters_by_part",
     "published",

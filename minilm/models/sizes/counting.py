@@ -38,7 +38,7 @@ def norm_parameters(shape: Shape, width: int) -> int:
 PARTS_ON_TOP: dict[str, Callable[[Shape], int]] = {
     "language_model": lambda s: 0 if s.tied else s.vocab_size * s.width,
     "pooler": lambda s: s.width * s.width + s.width,
-    "masked_lm": lambda s: (s.width + 1 + 2) * s.embedding_width + s.vocab_size,
+    "masked_lm": lambda s: (s.width + 3 + s.vocab_size * (not s.tied)) * s.embedding_width + s.vocab_size,
     "next_sentence": lambda s: 2 * (s.width + 1),
     "discriminator": lambda s: s.width * s.width + s.width + s.width + 1,
     "classifier": lambda s: s.classes * (s.width + 1),

@@ -9,28 +9,9 @@ from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.models.bert import BertConfig
 from minilm.models.gpt import GPTConfig
+from minilm.models.llama import LlamaConfig
 from minilm.models.sizes.shape import Shape
-
-
-def LlamaConfig(vocab_size, context, width, layers, heads, kv_heads, mlp_width, tied=False, epsilon=1e-6, theta=1e4):
-    return Shape(
-        vocab_size=vocab_size,
-        context=context,
-        width=width,
-        embedding_width=width,
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_width=width // heads,
-        mlp_width=mlp_width,
-        gated=True,
-        attention_bias=False,
-        mlp_bias=False,
-        norm_kind="rms",
-        final_norm=True,
-        tied=tied,
-        on_top=("language_model",),
-    )
+from minilm.nn.rotary import Llama3Scaling
 
 
 def T5Config(vocab_size, width, layers, heads, head_width, mlp_width, gated=False, tied=True):
@@ -109,6 +90,11 @@ def gpt_config(name: str, **changes: Any) -> GPTConfig:
 def bert_config(name: str, **changes: Any) -> BertConfig:
     """The configuration of that name with some settings changed, e.g. bert_config("bert-base-cased", dropout=0.0)."""
     return BertConfig.from_dict({**_settings(name, BertConfig), **changes})
+
+
+def llama_config(name: str, **changes: Any) -> LlamaConfig:
+    """The configuration of that name with some settings changed, e.g. llama_config("smollm2-135m", context=256)."""
+    return LlamaConfig.from_dict({**_settings(name, LlamaConfig), **changes})
 
 
 # ------------------------------------------------------------------------------------------------------------- GPT
@@ -236,9 +222,14 @@ def _llama(
 # Touvron et al. 2023a, table 2; 2023b, table 1. F = 256 ⌈8D/3 / 256⌉, but for LLaMA 2's 70B and what came after it.
 _LLAMA1: dict[str, Any] = {"vocab_size": 32_000, "context": 2048, "epsilon": 1e-6}
 _LLAMA2: dict[str, Any] = {"vocab_size": 32_000, "context": 4096, "epsilon": 1e-5}
-# Llama team 2024, table 3; θ = 500,000 in all, and from 3.1 on the frequencies are stretched for 131,072 positions.
+# Llama team 2024, table 3; θ = 500,000 in all, and from 3.1 on frequencies bent for 131,072 positions.
 _LLAMA3: dict[str, Any] = {"vocab_size": 128_256, "context": 8192, "epsilon": 1e-5, "theta": 500_000.0}
-_LLAMA31: dict[str, Any] = {**_LLAMA3, "context": 131_072}
+
+
+def _bent(factor: float) -> dict[str, Any]:
+    scaling = Llama3Scaling(factor, low_freq_factor=1.0, high_freq_factor=4.0, original_context=8192)
+    return {**_LLAMA3, "context": 131_072, "rope_scaling": scaling}
+
 
 LLAMA = {
     "llama-7b": _llama("6.7B", "Touvron et al. 2023a", 4096, 32, 32, 32, 11_008, **_LLAMA1),
@@ -250,9 +241,9 @@ LLAMA = {
     "llama2-70b": _llama("70B", "Touvron et al. 2023b", 8192, 80, 64, 8, 28_672, **_LLAMA2),
     "llama3-8b": _llama("8B", "Llama team 2024", 4096, 32, 32, 8, 14_336, **_LLAMA3),
     "llama3-70b": _llama("70B", "Llama team 2024", 8192, 80, 64, 8, 28_672, **_LLAMA3),
-    "llama3.1-405b": _llama("405B", "Llama team 2024", 16_384, 126, 128, 8, 53_248, **_LLAMA31),
-    "llama3.2-1b": _llama("1B", "Meta 2024", 2048, 16, 32, 8, 8192, **_LLAMA31, tied=True),
-    "llama3.2-3b": _llama("3B", "Meta 2024", 3072, 28, 24, 8, 8192, **_LLAMA31, tied=True),
+    "llama3.1-405b": _llama("405B", "Llama team 2024", 16_384, 126, 128, 8, 53_248, **_bent(8.0)),
+    "llama3.2-1b": _llama("1B", "Meta 2024", 2048, 16, 32, 8, 8192, **_bent(32.0), tied=True),
+    "llama3.2-3b": _llama("3B", "Meta 2024", 3072, 28, 24, 8, 8192, **_bent(32.0), tied=True),
 }
 
 # The same block, trained by others. SmolLM2: Ben Allal et al. 2025, settings as in the released files. TinyLlama:

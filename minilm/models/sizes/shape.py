@@ -7,6 +7,7 @@ from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.models.bert import BertConfig
 from minilm.models.gpt import GPTConfig
+from minilm.models.llama import LlamaConfig
 
 # What can stand on a stack of blocks; minilm/models/sizes/counting.py says what each has.
 ON_TOP = ("language_model", "pooler", "masked_lm", "next_sentence", "discriminator", "classifier")
@@ -59,7 +60,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any, *on_top: str, classes: int = 1) -> Self:
-        """The shape of a model with this configuration and these parts on top; GPT's own head is always there.
+        """The shape of a model with this configuration and these parts on top; that of a decoder is always there.
 
         Of a Shape: itself, or with these parts in place of its own.
         """
@@ -68,18 +69,19 @@ class Shape:
                 return cls(**_of_gpt(config), on_top=("language_model", *on_top), classes=classes)
             case BertConfig():
                 return cls(**_of_bert(config), on_top=on_top, classes=classes)
+            case LlamaConfig():
+                return cls(**_of_llama(config), on_top=("language_model", *on_top), classes=classes)
             case Shape():
                 return replace(config, on_top=on_top, classes=classes) if on_top else config
         raise ConfigError(tr("config: got {got}, wanted the configuration of a model", got=type(config).__name__))
 
 
 def _common(config: Any) -> dict[str, Any]:
-    """What GPT and BERT have alike: every head has its own keys and values, and D / H features."""
+    """What all have alike; every head has its own keys and values, and D / H features, unless the model says more."""
     c = config
     return {
         "vocab_size": c.vocab_size,
         "context": c.context,
-        "positions": c.context,
         "width": c.width,
         "embedding_width": c.width,
         "layers": c.layers,
@@ -87,13 +89,22 @@ def _common(config: Any) -> dict[str, Any]:
         "kv_heads": c.heads,
         "head_width": c.width // c.heads,
         "mlp_width": c.mlp_width,
-        "causal": c.causal,
+        "tied": c.tied,
     }
 
 
 def _of_gpt(config: GPTConfig) -> dict[str, Any]:
-    return {**_common(config), "final_norm": config.norm == "pre", "tied": config.tied}
+    c = config
+    return {**_common(c), "positions": c.context, "causal": c.causal, "final_norm": c.norm == "pre"}
 
 
 def _of_bert(config: BertConfig) -> dict[str, Any]:
-    return {**_common(config), "embedding_norm": True, "segments": config.segments}
+    c = config
+    embeddings = {"positions": c.context, "segments": c.segments, "embedding_norm": True}
+    return {**_common(c), **embeddings, "causal": c.causal}
+
+
+def _of_llama(config: LlamaConfig) -> dict[str, Any]:
+    c = config
+    block = {"kv_heads": c.kv_heads, "head_width": c.head_width, "gated": True, "norm_kind": "rms", "final_norm": True}
+    return {**_common(c), **block, "attention_bias": c.attention_bias, "mlp_bias": c.mlp_bias}

@@ -1,0 +1,7 @@
+"""Every kind of model that is read from and written to Hugging Face folders, by its "model_type"."""
+
+from minilm.models.huggingface.bert import BERT
+from minilm.models.huggingface.gpt import GPT1, GPT2
+from minilm.models.huggingface.tables import Family
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (GPT1, GPT2, BERT)}
