@@ -1,14 +1,13 @@
 """`minilm sizes`: the published models and their exact counts; of one of them also its parts, memory and FLOPs."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from minilm.i18n import tr
-
-PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def sizes(
@@ -165,12 +164,12 @@ def _show_memory(costs: dict[str, Any]) -> None:
         "master_weights": tr("weights in float32"),
         "adam_moments": tr("Adam's two moments"),
     }
-    rows = [(name, *_bytes(m["training"].get(part, 0) for m in memory.values())) for part, name in names.items()]
-    rows.append((tr("to train, but for activations"), *_bytes(sum(m["training"].values()) for m in memory.values())))
-    rows.append((tr("activations of the blocks"), *_bytes(m["activations"] for m in memory.values())))
-    rows.append((tr("to serve: weights"), *_bytes(m["serving"]["weights"] for m in memory.values())))
-    rows.append((tr("to serve: keys and values"), *_bytes(m["serving"]["kv_cache"] for m in memory.values())))
-    rows.append((tr("keys and values of one token"), *_bytes(m["kv_cache_per_token"] for m in memory.values())))
+    rows = [(name, *_sizes(m["training"].get(part, 0) for m in memory.values())) for part, name in names.items()]
+    rows.append((tr("to train, but for activations"), *_sizes(sum(m["training"].values()) for m in memory.values())))
+    rows.append((tr("activations of the blocks"), *_sizes(m["activations"] for m in memory.values())))
+    rows.append((tr("to serve: weights"), *_sizes(m["serving"]["weights"] for m in memory.values())))
+    rows.append((tr("to serve: keys and values"), *_sizes(m["serving"]["kv_cache"] for m in memory.values())))
+    rows.append((tr("keys and values of one token"), *_sizes(m["kv_cache_per_token"] for m in memory.values())))
     title = tr("memory for {batch} × {context:,} tokens", batch=costs["batch"], context=costs["context"])
     table(title, ["", *memory], rows)
     typer.echo(
@@ -183,6 +182,7 @@ def _show_memory(costs: dict[str, Any]) -> None:
 
 def _show_flops(costs: dict[str, Any]) -> None:
     from minilm.cli.reports import table
+    from minilm.seeing.table import count
 
     flops, paired = costs["flops_per_token"], costs["settings"]["decoder_layers"]
     names = {
@@ -191,19 +191,12 @@ def _show_flops(costs: dict[str, Any]) -> None:
             "Kaplan's 2 N + attention, × 3; N {n:,} in the blocks' matrices", n=costs["non_embedding_parameters"]
         ),
     }
-    rows = [(names[way], *(_si(flops[way][part], "FLOP") for part in ("forward", "training"))) for way in names]
+    rows = [(names[way], *map(count, flops[way].values())) for way in names]
     title = tr("FLOPs for one token of the encoder and one of the decoder") if paired else tr("FLOPs for each token")
     table(title, ["", tr("forward"), tr("training")], rows)
 
 
-def _bytes(numbers: Any) -> list[str]:
-    return [_si(n, "B") if n else "–" for n in numbers]
+def _sizes(numbers: Iterable[int]) -> list[str]:
+    from minilm.seeing.table import size
 
-
-def _si(n: int, unit: str) -> str:
-    """Three digits and a prefix of 1000ⁱ: 1,991,036,928 B is 1.99 GB."""
-    i, x = 0, float(n)
-    while x >= 999.5 and i < len(PREFIXES) - 1:
-        x, i = x / 1000, i + 1
-    digits = 0 if i == 0 else max(0, 2 - (x >= 9.995) - (x >= 99.95))
-    return f"{x:.{digits}f} {PREFIXES[i]}{unit}"
+    return [size(n) if n else "–" for n in numbers]
