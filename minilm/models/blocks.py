@@ -12,7 +12,7 @@ from minilm.i18n import tr
 from minilm.models.bert import BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
 from minilm.models.llama import Llama, LlamaConfig
-from minilm.models.sizes import PUBLISHED, published
+from minilm.models.sizes import published
 from minilm.nn.block import Block
 from minilm.nn.layers import ACTIVATIONS, GatedMLP, LayerNorm
 
@@ -27,10 +27,10 @@ def tiny(name: str) -> Any:
     found = published(name)
     make = _TINY.get(found.kind)
     if make is None:
-        known = ", ".join(known for known, model in PUBLISHED.items() if model.kind in _TINY)
         raise ConfigError(
-            tr("{name}: no model of its kind is built here; choose among {known}", name=name, known=known)
-        )
+            tr("{name}: no model of its kind is built here, but those of {known} are", name=name,
+               known=", ".join(COMPARED))
+        )  # fmt: skip
     return make({**found.settings, "vocab_size": 8, "context": 8, "width": 8, "layers": 1, "mlp_width": 8})
 
 
@@ -81,7 +81,7 @@ def _block(model: Any) -> Block:
 
 
 def _mask(model: Any) -> str:
-    return tr("itself and what stands before") if _block(model).attention.causal else tr("everything")
+    return tr("what stands before") if _block(model).attention.causal else tr("everything")
 
 
 def _norm(model: Any) -> str:
@@ -101,8 +101,8 @@ def _place(model: Any) -> str:
 def _positions(model: Any) -> str:
     stack = _stack(model)
     if getattr(stack, "rotary", None):
-        return tr("queries and keys are turned")
-    return tr("a learned vector is added") if getattr(stack, "position_embedding", None) else tr("none")
+        return tr("rotary: queries and keys are turned")
+    return tr("a learned table, added") if getattr(stack, "position_embedding", None) else tr("none")
 
 
 def _heads(model: Any) -> str:

@@ -251,7 +251,7 @@ class TestNames:
     def test_an_unknown_one_names_the_nearest(self):
         with pytest.raises(ConfigError, match="there is no published model 'gpt2xl'; the nearest are gpt2-xl, gpt2, "):
             published("gpt2xl")
-        with pytest.raises(ConfigError, match="the nearest are gpt1, gpt2, .*mistral-7b"):
+        with pytest.raises(ConfigError, match="there is no published model '@': `minilm sizes` lists those there are"):
             published("@")
 
     def test_one_of_another_kind(self):

@@ -63,8 +63,10 @@ def resolve(name: str) -> str:
     wanted = name.lower()
     wanted = ALIASES.get(wanted, wanted)
     if wanted not in PUBLISHED:
-        near = difflib.get_close_matches(wanted, [*PUBLISHED, *ALIASES], n=5, cutoff=0.5)
-        known = ", ".join(near or PUBLISHED)
+        near = difflib.get_close_matches(wanted, [*PUBLISHED, *ALIASES], n=3, cutoff=0.5)
+        if not near:
+            raise ConfigError(tr("there is no published model {got!r}: `minilm sizes` lists those there are", got=name))
+        known = ", ".join(near)
         raise ConfigError(tr("there is no published model {got!r}; the nearest are {known}", got=name, known=known))
     return wanted
 
