@@ -1,4 +1,4 @@
-"""What every model is: a Module that Hugging Face folders are read into and written from; and what its shape is kept in."""
+"""What every model is: a Module that is read from and written to Hugging Face folders; and what keeps its shape."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

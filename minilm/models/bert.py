@@ -8,6 +8,7 @@ Before a task: masked words are guessed from h_L by a head tied to E, and from `
 the first (sections 3 and A.1). Heads for tasks stand in heads.py.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -148,9 +149,7 @@ class Bert(Model):
 
     def transform(self, x: Any, attention_mask: Any = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
-        for x in self._states(x, attention_mask):
-            pass
-        return x
+        return deque(self._states(x, attention_mask), maxlen=1).pop()  # the others are not held
 
     def hidden_states(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> list[Any]:
         """h₀ … h_L, each (B, T, D); arguments as for a call."""
@@ -256,7 +255,8 @@ class BertForPreTraining(Model):
         flat = checked_targets(targets, hidden.shape[:2]).reshape(-1)  # (B·T,)
         chosen = (flat != ignore_index).nonzero()[0]  # (n,)
         features, wanted = self._features(rows_at(hidden, chosen)), flat[chosen]  # (n, D), (n,)
-        loss = F.linear_cross_entropy(features, self._words(), wanted, self.bias, ignore_index, reduction=reduction)
+        E = self._words()  # (V, D)
+        loss = F.linear_cross_entropy(features, E, wanted, self.bias, ignore_index, reduction=reduction)
         return loss, self._right(value(features), wanted)
 
     def _features(self, x: Any) -> Any:

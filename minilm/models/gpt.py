@@ -7,9 +7,10 @@
 norm="pre" is GPT-2 (Radford et al. 2019, section 2.3), norm="post" is GPT-1 (Radford et al. 2018, sections 3.1, 4.1).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +48,11 @@ class GPTConfig(Config):
     attention_dropout, of the attention's weights.
     causal: False takes the mask away, so that every position reads the very tokens that it is to predict. Such a model
     is of no use but to see what a leak looks like.
+    scale_attention: whether scores are divided by √K. scale_by_layer: whether those of block l are by l as well.
+    initial_std: of the weights.
     """
+
+    kind: ClassVar[str] = "GPT"
 
     vocab_size: int
     context: int = 256
@@ -153,9 +158,7 @@ class GPT(Model):
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
-        for x in self._states(x, attention_mask, cache):
-            pass
-        return x
+        return deque(self._states(x, attention_mask, cache), maxlen=1).pop()  # the others are not held
 
     def hidden_states(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> list[Any]:
         """h₀ … h_L, each (B, T, D), the last one after the final norm where there is one; arguments as for a call."""

@@ -88,6 +88,12 @@ def copies(model: Any) -> dict[str, str]:
     }
 
 
+def spare(model: Any) -> dict[str, str]:
+    """An untied decoder has a bias of its own, and theirs still carries the other."""
+    untied = isinstance(model, BertForPreTraining) and not model.config.tied
+    return {"cls.predictions.bias": "cls.predictions.decoder.bias"} if untied else {}
+
+
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
@@ -133,7 +139,7 @@ def write_config(model: Any) -> dict[str, Any]:
         "initializer_range": c.initial_std,
         "tie_word_embeddings": c.tied,
         "pad_token_id": None,  # theirs without a word is 0, which is never learned
-        **(_labels(model.classifier.bias.size) if isinstance(model, _LABELLED) else {}),
+        **(_labels(model.classifier.weight.shape[1]) if isinstance(model, _LABELLED) else {}),
     }
 
 
@@ -143,7 +149,7 @@ def _labels(classes: int) -> dict[str, Any]:
 
 
 def _classes(published: Mapping[str, Any]) -> int:
-    """How many labels there are: theirs, 2, if nothing says so."""
+    """How many labels there are; 2, their default, if nothing says so."""
     labels, count = published.get("id2label"), published.get("num_labels")
     if labels is not None and count is not None and len(labels) != count:
         raise ConfigError(tr("id2label names {got} labels, num_labels is {wanted}", got=len(labels), wanted=count))
@@ -175,9 +181,11 @@ def _maker(name: str) -> Callable[..., Any]:
     head = _HEADS[name]
 
     def make(config: BertConfig, published: Mapping[str, Any], names: Collection[str]) -> Any:
+        classes = _classes(published)
+        if head is BertForQuestionAnswering and classes != 2:
+            raise ConfigError(tr("num_labels is {got}; a span has 2, its start and its end", got=classes))
         if head not in _LABELLED:
             return head(config)
-        classes = _classes(published)
         if head is BertForSequenceClassification:
             _check_problem(classes, published.get("problem_type"))
         return head(config, classes)
@@ -208,6 +216,7 @@ BERT = Family(
     prefix="bert.",
     older={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
     copies=copies,
+    spare=spare,
     buffers=(r"embeddings\.(position_ids|token_type_ids)",),  # 0, 1, 2, …, and all 0
     unread=(r"pooler\.dense\.(weight|bias)", r"cls\..*"),  # what pretraining left and this architecture has no use for
 )

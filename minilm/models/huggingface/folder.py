@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _describe(folder: Path) -> tuple[Family, str, Settings]:
                known=", ".join(FAMILIES))
         )  # fmt: skip
     family = FAMILIES[kind]
-    name = names[0] if isinstance(names, list) and len(names) == 1 else None
+    name = str(names[0]) if isinstance(names, list) and len(names) == 1 else ""
     if name not in family.architectures:
         raise ConfigError(
             tr("{file}: architectures is {got!r}; of a {kind}, minilm builds one of {known}", file=folder / CONFIG,
@@ -110,7 +111,8 @@ def fill(model: Any, family: Family, stored: Mapping[str, Stored], folder: Path)
     parameters, table, copies = dict(model.named_parameters()), family.weights(model), family.copies(model)
     wanted = {family.plain(name) for weight in table for name in weight.theirs}
     copied = {family.plain(copy): family.plain(of) for copy, of in copies.items()}
-    rest = [n for n in stored if n not in wanted and n not in copied and not _matches(n, family.buffers)]
+    passed = copied.keys() | {family.plain(name) for name in family.spare(model)}
+    rest = [n for n in stored if n not in wanted and n not in passed and not _matches(n, family.buffers)]
     unread = [n for n in rest if _matches(n, family.unread)]
     faults = [
         *_missing(table, family, stored),
@@ -174,18 +176,20 @@ def save(model: Any, folder: str | Path, max_shard_bytes: int | None = None) -> 
     folder = Path(folder)
     if max_shard_bytes is not None and max_shard_bytes < 1:
         raise ConfigError(tr("max_shard_bytes is {got}; it must be at least 1", got=max_shard_bytes))
-    family, architecture = _family_of(model)
+    family, architecture = family_of(model)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(tr("{folder} is a file: choose another name", folder=folder))
     if held := sorted(path.name for path in folder.glob("*") if path.name == CONFIG or path.suffix == ".safetensors"):
         raise ConfigError(tr("{folder} already holds a model ({name}): choose another name", folder=folder,
                              name=held[0]))  # fmt: skip
-    parameters = dict(model.named_parameters())
+    parameters, table = dict(model.named_parameters()), family.weights(model)
     dtype = next(iter(parameters.values())).dtype
     settings = {**family.write_config(model), **model.published}
     settings |= {"architectures": [architecture], "model_type": family.model_type, "dtype": str(dtype)}
     made = not folder.exists()
-    shards = _shards(family.weights(model), parameters, max_shard_bytes)
+    alone = {weight.theirs[0]: weight for weight in table}
+    table += [replace(alone[of], theirs=(spare,)) for spare, of in family.spare(model).items()]
+    shards = _shards(table, parameters, max_shard_bytes)
     written: list[Path] = []
     try:
         for path, content in _files(folder, parameters, shards, settings):
@@ -199,7 +203,7 @@ def save(model: Any, folder: str | Path, max_shard_bytes: int | None = None) -> 
         raise
 
 
-def _family_of(model: Any) -> tuple[Family, str]:
+def family_of(model: Any) -> tuple[Family, str]:
     """The family and the architecture that a model is published as; ConfigError if there is none."""
     for family in FAMILIES.values():
         if architecture := family.architecture_of(model):
@@ -239,7 +243,7 @@ def _files(
         places |= dict.fromkeys(arrays, name)
         yield folder / name, safetensors.numpy.save(arrays, {"format": "pt"})
     if len(shards) > 1:
-        total = sum(bytes_of(p.shape, p.dtype) for p in parameters.values())
+        total = sum(bytes_of(parameters[w.ours].shape, parameters[w.ours].dtype) for shard in shards for w in shard)
         yield folder / INDEX, _json({"metadata": {"total_size": total}, "weight_map": places})
     yield folder / CONFIG, _json(settings)
 

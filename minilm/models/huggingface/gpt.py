@@ -59,9 +59,8 @@ def _head(model: GPT) -> list[Weight]:
 
 def read_gpt1(settings: Settings) -> GPTConfig:
     """Their settings -> ours."""
-    return GPTConfig(
-        norm="post", activation=settings.activation("afn", "gelu", _OF_GPT1), **_read(settings, 40478, 512)
-    )
+    activation = settings.activation("afn", "gelu", _OF_GPT1)
+    return GPTConfig(norm="post", activation=activation, **_read(settings, vocab_size=40478, context=512))
 
 
 def read_gpt2(settings: Settings) -> GPTConfig:
@@ -73,7 +72,7 @@ def read_gpt2(settings: Settings) -> GPTConfig:
         mlp_width=settings.take("n_inner", None),
         scale_attention=settings.take("scale_attn_weights", True),
         scale_by_layer=settings.take("scale_attn_by_inverse_layer_idx", False),
-        **_read(settings, 50257, 1024),
+        **_read(settings, vocab_size=50257, context=1024),
     )
 
 

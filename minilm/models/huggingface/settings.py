@@ -1,4 +1,4 @@
-"""A published config.json, read so that no setting is passed over: each is taken, required, kept, or refused by name."""
+"""A published config.json, read so that no setting is passed over: it is taken, required, kept, or refused by name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ ACTIVATIONS = {
 }
 
 # How a model was made or is run, not what it computes.
-_OF_NO_EFFECT = (
+OF_NO_EFFECT = (
     "_name_or_path", "architectures", "chunk_size_feed_forward", "dtype", "gradient_checkpointing", "model_type",
     "name_or_path", "output_attentions", "output_hidden_states", "output_past", "return_dict", "torch_dtype",
     "torchscript", "transformers_version", "use_cache",
@@ -33,12 +33,16 @@ _KEPT = (
     "num_beams", "num_labels", "pad_token_id", "prefix", "problem_type", "repetition_penalty", "sep_token_id",
     "task_specific_params", "temperature", "tokenizer_class", "top_k", "top_p", "unk_token_id",
 )  # fmt: skip
-_REQUIRED = (
-    ("pruned_heads", ({}, None)),
-    ("tie_encoder_decoder", (False,)),
-    ("cross_attention_hidden_size", (None,)),
-    ("use_bfloat16", (False,)),
-)
+# What is built nowhere here, unless a family asks for it itself.
+NOT_BUILT: dict[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False,),
+    "cross_attention_hidden_size": (None,),
+    "is_decoder": (False,),
+    "is_encoder_decoder": (False,),
+    "pruned_heads": ({}, None),
+    "tie_encoder_decoder": (False,),
+    "use_bfloat16": (False,),
+}
 
 _NOTHING = object()
 
@@ -93,14 +97,10 @@ class Settings:
 
     def finish(self) -> None:
         """ConfigError that names every setting which nobody asked for."""
-        self.ignore(*_OF_NO_EFFECT)
+        self.ignore(*OF_NO_EFFECT)
         self.keep(*_KEPT)
-        for name, wanted in _REQUIRED:
-            if name not in self._known:
-                self.require(name, *wanted)
-        for name in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
-            if name not in self._known:
-                self.require(name, False)
+        for name in NOT_BUILT.keys() - self._known:
+            self.require(name, *NOT_BUILT[name])
         if unknown := sorted(set(self._theirs) - self._known):
             raise ConfigError(
                 tr("a {kind} here has no setting {names}: nothing is known of what it would change, so the model is "

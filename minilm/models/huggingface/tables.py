@@ -60,6 +60,7 @@ class Family:
     prefix: what stands before the names of the body in a model with a head. A file may lack it, or have it, anywhere.
     older: endings of names that older files have -> those of today.
     copies: arrays that a file may hold as copies of others, because they are tied -> what they must equal.
+    spare: arrays that theirs has and never reads -> that of which they are written as copies.
     buffers: patterns of names (without the prefix) of arrays that are computed and not learned; they are passed over.
     unread: patterns of learned arrays that an architecture may have and does not read; a notice names them.
     """
@@ -73,6 +74,7 @@ class Family:
     prefix: str = ""
     older: Mapping[str, str] = field(default_factory=dict)
     copies: Callable[[Any], Mapping[str, str]] = lambda model: {}
+    spare: Callable[[Any], Mapping[str, str]] = lambda model: {}
     buffers: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
