@@ -17,7 +17,7 @@ import numpy as np
 from minilm import backend
 from minilm.autograd import ops
 from minilm.autograd.fused import check_floats, kernel_fits
-from minilm.autograd.operation import fused
+from minilm.autograd.operation import fused, unbroadcast
 from minilm.autograd.ops import exp, where
 from minilm.autograd.products import matmul
 from minilm.autograd.shapes import reshape, swapaxes, transpose
@@ -34,19 +34,23 @@ TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or
 
 
 @fused
-def attention(query, key, value, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0):
-    """y = softmax(scale · q kᵀ) v, each row of the softmax over the positions that its query may read.
+def attention(query, key, value, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0, bias=None):
+    """y = softmax(scale · q kᵀ + bias) v, each row of the softmax over the positions that its query may read.
 
     query: (B, H, T, K), key: (B, H, S, K), value: (B, H, S, Kv) -> (B, H, T, Kv).
     mask: booleans that broadcast to (B, H, T, S), True where a query may read; None: everywhere.
     causal: position t also reads nothing after s = t + S - T, so that the last query reads all (a KV cache has S > T).
     scale: 1/√K where None. keep, keep_scale: dropout of the weights, as `dropout_mask` draws it for (B, H, T, S).
+    bias: floats that broadcast to (B, H, T, S), added to the scores before masking; None: 0.
     A query that may read nothing gives 0, and its gradients are 0. What is masked is not read at all, however large
     its score; but it must be finite, since 0 · ∞ is not a number.
-    Source: Vaswani et al. 2017, equation 1; dropout of the weights: GPT-2's and BERT's code.
+    Source: Vaswani et al. 2017, equation 1; dropout of the weights: GPT-2's and BERT's code; bias: Raffel et al. 2020,
+    section 2.1, whose relative positions it holds.
     """
-    _check_attention("attention", query, key, value, mask, keep)
+    _check_attention("attention", query, key, value, mask, keep, bias)
     scores = matmul(query * _scale_of(scale, query), swapaxes(key))  # (B, H, T, S)
+    if bias is not None:
+        scores = scores + bias
     visible = _visible(mask, causal, *shape(scores)[-2:])
     if visible is not None:
         scores = where(visible, scores, -math.inf)
@@ -60,15 +64,15 @@ def attention(query, key, value, mask=None, causal=False, scale=None, keep=None,
 
 
 @fused
-def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0):
+def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, keep_scale=1.0, bias=None):
     """`attention` of a sequence to itself, in `heads` heads, all in one array of queries, keys and values side by side.
 
     qkv: (B, T, 3D), the last axis laid out as (3, H, K) -> (B, T, D). The other arguments are those of `attention`.
     Errors: ConfigError where the number of heads does not divide the width.
     """
-    B, T, D = _check_packed(qkv, heads, mask, keep)
+    B, T, D = _check_packed(qkv, heads, mask, keep, bias)
     packed = transpose(reshape(qkv, (B, T, 3, heads, D // heads)), (2, 0, 3, 1, 4))  # (3, B, H, T, K)
-    y = attention(packed[0], packed[1], packed[2], mask, causal, scale, keep, keep_scale)
+    y = attention(packed[0], packed[1], packed[2], mask, causal, scale, keep, keep_scale, bias)
     return reshape(transpose(y, (0, 2, 1, 3)), (B, T, D))
 
 
@@ -76,13 +80,17 @@ def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, k
 
 
 class _Reading(NamedTuple):
-    """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), and dropout of the weights."""
+    """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), dropout of the weights, and bias.
+
+    The bias has the four axes of the scores, those that it is the same along of length 1.
+    """
 
     scale: float
     hidden: np.ndarray | None
     causal: bool
     keep: np.ndarray | None
     keep_scale: float
+    bias: np.ndarray | None
 
 
 class _Tile(NamedTuple):
@@ -102,6 +110,10 @@ class _Tile(NamedTuple):
 
     def of_scores(self, a: np.ndarray) -> np.ndarray:
         return a[self.block][:, :, self.i : self.j, : self.end]
+
+    def of_bias(self, a: np.ndarray) -> np.ndarray:
+        parts = (*self.block, slice(self.i, self.j), slice(self.end))
+        return a[tuple([part if n > 1 else slice(None) for part, n in zip(parts, a.shape, strict=True)])]
 
 
 def _tiles(scores: tuple[int, int, int, int], itemsize: int, causal: bool) -> Iterator[_Tile]:
@@ -126,6 +138,8 @@ def _future(rows: int, columns: int, k: int) -> np.ndarray:
 def _exponentials(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> tuple[np.ndarray, np.ndarray]:
     """e = exp(s - max s) of the scores s of a tile, and r = 1 / Σ e of each row; e = 0 for a row that reads nothing."""
     s = np.matmul(tile.of_queries(q) * how.scale, tile.of_keys(k).swapaxes(2, 3))
+    if how.bias is not None:
+        s += tile.of_bias(how.bias)
     if how.hidden is not None:
         s += tile.of_scores(how.hidden)
     if how.causal:
@@ -154,11 +168,13 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _
     return saved
 
 
-def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> None:
-    """Write the cotangents of q, k and v. With w = keep ⊙ e, h = r ⊙ g, each row's r ⟨g, y⟩ in d:
+def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> np.ndarray | None:
+    """Write the cotangents of q, k and v, and return that of the bias. With w = keep ⊙ e, h = r ⊙ g, r ⟨g, y⟩ in d:
 
-    v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale).
+    v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale);
+    that of the bias is s̄ itself, summed over the axes along which the bias is the same.
     """
+    gbias = None if how.bias is None else np.zeros(how.bias.shape, g.dtype)
     for tile, e, r in saved:
         gi = tile.of_queries(g)
         d = np.vecdot(gi, tile.of_queries(out))[..., None] * r
@@ -175,6 +191,10 @@ def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> None:
         y *= how.scale
         _accumulate(tile, gv, kept, h)
         _accumulate(tile, gk, ds, tile.of_queries(q) * how.scale)
+        if gbias is not None:
+            part = tile.of_bias(gbias)
+            part += unbroadcast(ds, part.shape)
+    return gbias
 
 
 def _accumulate(tile: _Tile, total: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
@@ -186,19 +206,22 @@ def _accumulate(tile: _Tile, total: np.ndarray, a: np.ndarray, b: np.ndarray) ->
         y += np.matmul(a.swapaxes(2, 3), b)
 
 
-def _reading(dtype, scores, scale, mask, causal, keep, keep_scale) -> _Reading:
+def _reading(dtype, scores, scale, mask, causal, keep, keep_scale, bias) -> _Reading:
     """The options of a call, masks stretched (not copied) to (B, H, T, S)."""
+    bias = None if bias is None else bias.reshape((1,) * (4 - bias.ndim) + bias.shape)
     hidden = None
     if mask is not None:
         hidden = np.broadcast_to(np.where(mask, dtype.type(0), dtype.type(-np.inf)), scores)
     if keep is None:
-        return _Reading(float(scale), hidden, causal, None, 1.0)
-    return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale))
+        return _Reading(float(scale), hidden, causal, None, 1.0, bias)
+    return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale), bias)
 
 
-def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> np.ndarray:
+def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, bias: np.ndarray | None) -> np.ndarray:
     """One query that reads every key, as in generation with a cache: the arithmetic of a tile, without the tiles."""
     s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, 1, S)
+    if bias is not None:
+        s += bias
     s -= s.max(-1, keepdims=True)
     np.exp(s, out=s)
     y = np.matmul(s, v)  # (B, H, 1, Kv)
@@ -207,48 +230,48 @@ def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float) -> n
 
 
 @attention.kernel
-def _(query, key, value, mask, causal, scale, keep, keep_scale, *, save):
-    if not kernel_fits(query, key, value):
+def _(query, key, value, mask, causal, scale, keep, keep_scale, bias, *, save):
+    if not kernel_fits(query, key, value, bias):
         return NotImplemented
-    _check_attention("attention", query, key, value, mask, keep)
+    _check_attention("attention", query, key, value, mask, keep, bias)
     if query.shape[2] == 1 and mask is None and keep is None and not save:
-        return _attend_once(query, key, value, _scale_of(scale, query)), None
+        return _attend_once(query, key, value, _scale_of(scale, query), bias), None
     scores = (*query.shape[:3], key.shape[2])
-    how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale)
+    how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)
     y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)
     saved = _attend(query, key, value, y, how, save)
-    return y, (query, key, value, y, how, saved)
+    return y, (query, key, value, y, how, saved, shape(bias))
 
 
-@attention.kernel_vjp("query", "key", "value")
+@attention.kernel_vjp("query", "key", "value", "bias")
 def _(g, residuals):
-    query, key, value, *_ = residuals
+    query, key, value, y, how, saved, bias_shape = residuals
     gradients = [np.empty(a.shape, a.dtype) for a in (query, key, value)]
-    _attend_vjp(g, *residuals, *gradients)
-    return gradients
+    gbias = _attend_vjp(g, query, key, value, y, how, saved, *gradients)
+    return *gradients, None if gbias is None else gbias.reshape(bias_shape)
 
 
 @self_attention.kernel
-def _(qkv, heads, mask, causal, scale, keep, keep_scale, *, save):
-    if not kernel_fits(qkv):
+def _(qkv, heads, mask, causal, scale, keep, keep_scale, bias, *, save):
+    if not kernel_fits(qkv, bias):
         return NotImplemented
-    B, T, D = _check_packed(qkv, heads, mask, keep)
+    B, T, D = _check_packed(qkv, heads, mask, keep, bias)
     q, k, v = _unpacked(qkv, heads, 3)
-    how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale)
+    how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
     y = np.empty((B, T, D), qkv.dtype)
     (out,) = _unpacked(y, heads, 1)
     saved = _attend(q, k, v, out, how, save)
-    return y, (qkv, y, heads, how, saved)
+    return y, (qkv, y, heads, how, saved, shape(bias))
 
 
-@self_attention.kernel_vjp("qkv")
+@self_attention.kernel_vjp("qkv", "bias")
 def _(g, residuals):
-    qkv, y, heads, how, saved = residuals
+    qkv, y, heads, how, saved, bias_shape = residuals
     gqkv = np.empty(qkv.shape, qkv.dtype)
     (gy,), (out,) = _unpacked(g, heads, 1), _unpacked(y, heads, 1)
     (q, k, v), (gq, gk, gv) = _unpacked(qkv, heads, 3), _unpacked(gqkv, heads, 3)
-    _attend_vjp(gy, q, k, v, out, how, saved, gq, gk, gv)
-    return (gqkv,)
+    gbias = _attend_vjp(gy, q, k, v, out, how, saved, gq, gk, gv)
+    return gqkv, None if gbias is None else gbias.reshape(bias_shape)
 
 
 def _unpacked(a: np.ndarray, heads: int, parts: int) -> list[np.ndarray]:
@@ -273,8 +296,8 @@ def _visible(mask: Any, causal: bool, T: int, S: int) -> Any:
     return past if mask is None else mask & past
 
 
-def _check_attention(op: str, query: Any, key: Any, value: Any, mask: Any, keep: Any) -> None:
-    check_floats(op, query=query, key=key, value=value)
+def _check_attention(op: str, query: Any, key: Any, value: Any, mask: Any, keep: Any, bias: Any) -> None:
+    check_floats(op, query=query, key=key, value=value, bias=bias)
     q, k, v = shape(query), shape(key), shape(value)
     if not (
         len(q) == len(k) == len(v) == 4 and q[:2] == k[:2] == v[:2] and q[3] == k[3] and k[2] == v[2] and k[2] and k[3]
@@ -290,26 +313,26 @@ def _check_attention(op: str, query: Any, key: Any, value: Any, mask: Any, keep:
                 wanted=wanted,
             )
         )
-    _check_mask(op, mask, keep, (*q[:3], k[2]))
+    _check_scores(op, mask, keep, bias, (*q[:3], k[2]))
 
 
-def _check_packed(qkv: Any, heads: int, mask: Any, keep: Any) -> tuple[int, int, int]:
+def _check_packed(qkv: Any, heads: int, mask: Any, keep: Any, bias: Any) -> tuple[int, int, int]:
     """(B, T, D) of a packed array that fits."""
-    check_floats("self_attention", qkv=qkv)
+    check_floats("self_attention", qkv=qkv, bias=bias)
     if len(shape(qkv)) != 3 or shape(qkv)[2] % 3 or not shape(qkv)[1]:
         raise ShapeError(tr("self_attention: qkv has shape {got}, wanted (B, T, 3D), T at least 1", got=shape(qkv)))
     B, T, D = *shape(qkv)[:2], shape(qkv)[2] // 3
     if heads < 1 or D % heads:
         raise ConfigError(tr("self_attention: {heads} heads do not divide the width {D}", heads=heads, D=D))
-    _check_mask("self_attention", mask, keep, (B, heads, T, T))
+    _check_scores("self_attention", mask, keep, bias, (B, heads, T, T))
     return B, T, D
 
 
-def _check_mask(op: str, mask: Any, keep: Any, scores: tuple[int, ...]) -> None:
-    for name, a in (("mask", mask), ("keep", keep)):
+def _check_scores(op: str, mask: Any, keep: Any, bias: Any, scores: tuple[int, ...]) -> None:
+    for name, a in (("mask", mask), ("keep", keep), ("bias", bias)):
         if a is None:
             continue
-        if getattr(getattr(a, "dtype", None), "kind", None) != "b":
+        if name != "bias" and getattr(getattr(a, "dtype", None), "kind", None) != "b":
             raise DTypeError(
                 tr(
                     "{op}: {name} must be a boolean array (True: may be read), not {got}",

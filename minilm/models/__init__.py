@@ -16,10 +16,20 @@ from minilm.models.heads import (
     best_spans,
 )
 from minilm.models.llama import Llama, LlamaConfig
-from minilm.models.sizes import Shape, bert_config, count_parameters, gpt_config, llama_config, parameters_by_part
+from minilm.models.sizes import (
+    Shape,
+    bert_config,
+    count_parameters,
+    gpt_config,
+    llama_config,
+    parameters_by_part,
+    t5_config,
+)
+from minilm.models.t5 import T5, T5Config, T5Encoder
 
 __all__ = [
     "GPT",
+    "T5",
     "Bert",
     "BertConfig",
     "BertForMultipleChoice",
@@ -35,10 +45,13 @@ __all__ = [
     "Llama",
     "LlamaConfig",
     "Shape",
+    "T5Config",
+    "T5Encoder",
     "bert_config",
     "best_spans",
     "count_parameters",
     "gpt_config",
     "llama_config",
     "parameters_by_part",
+    "t5_config",
 ]

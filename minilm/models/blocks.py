@@ -13,10 +13,11 @@ from minilm.models.bert import BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
 from minilm.models.llama import Llama, LlamaConfig
 from minilm.models.sizes import published
+from minilm.models.t5 import T5, T5Config
 from minilm.nn.block import Block
 from minilm.nn.layers import ACTIVATIONS, GatedMLP, LayerNorm
 
-COMPARED = ("gpt1", "gpt2", "bert-base-uncased", "llama-7b")
+COMPARED = ("gpt1", "gpt2", "bert-base-uncased", "llama-7b", "t5-small")
 
 
 # ------------------------------------------------------------------------------------------------------ tiny models
@@ -31,19 +32,20 @@ def tiny(name: str) -> Any:
             tr("{name}: no model of its kind is built here, but those of {known} are", name=name,
                known=", ".join(COMPARED))
         )  # fmt: skip
-    return make({**found.settings, "vocab_size": 8, "context": 8, "width": 8, "layers": 1, "mlp_width": 8})
+    return make({**found.settings, "vocab_size": 8, "width": 8, "layers": 1, "mlp_width": 8})
 
 
 def _tiny_llama(settings: dict[str, Any]) -> Llama:
     """As many query heads for each head of keys and values as published."""
     group = settings["heads"] // settings["kv_heads"]
-    return Llama(LlamaConfig.from_dict({**settings, "heads": group, "kv_heads": 1, "head_width": 8}))
+    return Llama(LlamaConfig.from_dict({**settings, "context": 8, "heads": group, "kv_heads": 1, "head_width": 8}))
 
 
 _TINY: dict[Callable[..., Any], Callable[[dict[str, Any]], Any]] = {
-    GPTConfig: lambda settings: GPT(GPTConfig.from_dict({**settings, "heads": 1})),
-    BertConfig: lambda settings: BertForPreTraining(BertConfig.from_dict({**settings, "heads": 1})),
+    GPTConfig: lambda settings: GPT(GPTConfig.from_dict({**settings, "context": 8, "heads": 1})),
+    BertConfig: lambda settings: BertForPreTraining(BertConfig.from_dict({**settings, "context": 8, "heads": 1})),
     LlamaConfig: _tiny_llama,
+    T5Config: lambda settings: T5(T5Config.from_dict({**settings, "heads": 1, "head_width": 8})),
 }
 
 
@@ -72,8 +74,8 @@ def trait_names() -> dict[str, str]:
 
 
 def _stack(model: Any) -> Any:
-    """The part that has embeddings and blocks."""
-    return getattr(model, "bert", model)
+    """What has blocks: the model, or BERT's or T5's encoder."""
+    return next((getattr(model, name) for name in ("bert", "encoder") if hasattr(model, name)), model)
 
 
 def _block(model: Any) -> Block:
@@ -81,7 +83,15 @@ def _block(model: Any) -> Block:
 
 
 def _mask(model: Any) -> str:
-    return tr("what stands before") if _block(model).attention.causal else tr("everything")
+    if not isinstance(model, T5):
+        return _reads(_block(model))
+    encoder, decoder = _reads(model.encoder.blocks[0]), _reads(model.decoder.blocks[0])
+    return tr("encoder: {encoder}; decoder: {decoder}", encoder=encoder, decoder=decoder)
+
+
+def _reads(block: Block) -> str:
+    reads = tr("what stands before") if block.attention.causal else tr("everything")
+    return tr("{reads}, and the encoder's output", reads=reads) if block.cross else reads
 
 
 def _norm(model: Any) -> str:
@@ -94,7 +104,7 @@ def _place(model: Any) -> str:
     if getattr(stack, "embedding_norm", None):
         places.append(tr("after the embeddings"))
     if getattr(stack, "final_norm", None):
-        places.append(tr("before the head"))
+        places.append(tr("at the end"))
     return ", ".join(places)
 
 
@@ -102,6 +112,8 @@ def _positions(model: Any) -> str:
     stack = _stack(model)
     if getattr(stack, "rotary", None):
         return tr("rotary: queries and keys are turned")
+    if getattr(stack, "position_bias", None):
+        return tr("a learned number for each distance, added to the scores")
     return tr("a learned table, added") if getattr(stack, "position_embedding", None) else tr("none")
 
 
@@ -131,6 +143,8 @@ def _biases(model: Any) -> str:
 def _head(model: Any) -> str:
     own = model.decoder if isinstance(model, BertForPreTraining) else model.head
     words = tr("the token embedding") if own is None else tr("its own")
+    if getattr(model.config, "scale_head", False):
+        words = tr("{words}, divided by √D", words=words)
     return tr("dense, norm, then {words}", words=words) if hasattr(model, "dense") else words
 
 
@@ -138,6 +152,8 @@ def _objective(model: Any) -> str:
     if isinstance(model, BertForPreTraining):
         masked = tr("masked tokens")
         return masked if model.next_sentence is None else tr("{masked}; whether text B follows A", masked=masked)
+    if isinstance(model, T5):
+        return tr("a second text, token by token: the spans that the first one lacks")
     return tr("the next token") if _block(model).attention.causal else tr("nothing: it reads what it should guess")
 
 

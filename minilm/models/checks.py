@@ -47,29 +47,34 @@ def check_switch(config: Any, name: str) -> None:
         raise ConfigError(tr("{name} is {got!r}; it must be True or False", name=name, got=got))
 
 
-def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0) -> Any:
+def checked_ids(ids: Any, vocab_size: int, context: int, past: int = 0, name: str = "ids") -> Any:
     """ids as an integer array (B, T) that fits vocabulary and context, of which `past` is taken; else an error."""
     ids = anywhere(value(ids))
     if ids.ndim != 2 or not ids.size:
         raise ShapeError(
             tr(
-                "ids: got shape {got}, wanted (B, T), both at least 1; ids[None] makes a batch of one row",
+                "{name}: got shape {got}, wanted (B, T), both at least 1; {name}[None] makes a batch of one row",
+                name=name,
                 got=ids.shape,
             )
         )
     if ids.dtype.kind not in "iu":
-        raise DTypeError(tr("ids: got {got}, wanted integers, the token ids that a tokenizer gives", got=ids.dtype))
+        raise DTypeError(
+            tr("{name}: got {got}, wanted integers, the token ids that a tokenizer gives", name=name, got=ids.dtype)
+        )
     total = past + ids.shape[1]
     if total > context:
         raise ShapeError(
-            tr("ids: {got} positions are longer than the model's context of {limit}", got=total, limit=context)
-        )
+            tr("{name}: {got} positions are longer than the model's context of {limit}", name=name, got=total,
+               limit=context)
+        )  # fmt: skip
     low, high = extremes(ids)
     if low < 0 or high >= vocab_size:
         raise DataError(
             tr(
-                "ids: got id {got}, but the model's vocabulary has ids 0 to {last}; use the tokenizer that it was "
+                "{name}: got id {got}, but the model's vocabulary has ids 0 to {last}; use the tokenizer that it was "
                 "trained with",
+                name=name,
                 got=low if low < 0 else high,
                 last=vocab_size - 1,
             )
@@ -98,17 +103,18 @@ def checked_segments(segments: Any, wanted: tuple[int, int], count: int) -> Any:
     return segments
 
 
-def checked_mask(mask: Any, wanted: tuple[int, int]) -> Any:
+def checked_mask(mask: Any, wanted: tuple[int, int], name: str = "attention_mask") -> Any:
     """The attention mask as booleans (B, S), else an error."""
     mask = anywhere(value(mask))
     if mask.shape != wanted:
         raise ShapeError(
             tr(
-                "attention_mask: got shape {got}, wanted {wanted}: one entry for each position",
+                "{name}: got shape {got}, wanted {wanted}: one entry for each position",
+                name=name,
                 got=mask.shape,
                 wanted=wanted,
             )
         )
     if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and bool(((mask != 0) & (mask != 1)).any())):
-        raise DTypeError(tr("attention_mask: wanted booleans or integers 0 and 1, 1 where a token is real"))
+        raise DTypeError(tr("{name}: wanted booleans or integers 0 and 1, 1 where a token is real", name=name))
     return mask.astype(bool)

@@ -2,12 +2,14 @@
 
 from minilm.nn.attention import KVCache, MultiHeadAttention
 from minilm.nn.block import Block
+from minilm.nn.cross_attention import CrossAttention
 from minilm.nn.layers import MLP, Dropout, Embedding, GatedMLP, LayerNorm, Linear, RMSNorm
 from minilm.nn.module import Module, Parameter
 
 __all__ = [
     "MLP",
     "Block",
+    "CrossAttention",
     "Dropout",
     "Embedding",
     "GatedMLP",

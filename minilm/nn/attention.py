@@ -52,27 +52,33 @@ class MultiHeadAttention(Module):
         self.dropout = Dropout(dropout)
 
     def __call__(
-        self, x: Any, mask: Any = None, cache: "LayerCache | None" = None, rotary: Rotation | None = None
+        self,
+        x: Any,
+        mask: Any = None,
+        cache: "LayerCache | None" = None,
+        rotary: Rotation | None = None,
+        position_bias: Any = None,
     ) -> Any:
         """mask: boolean, broadcast to (B, H, T, S), False where a key is not to be seen, e.g. (B, 1, 1, S) for padding;
         a query that sees nothing gets zeros. cache: what was read before. rotary: how queries and keys are turned.
+        position_bias: added to the scores, broadcast to (B, H, T, S).
         """
         B, T, _ = x.shape
         S = T + (cache.length if cache else 0)
         qkv = self.qkv(x)  # (B, T, (H + 2 Hkv) K)
         keep, keep_scale = self.dropout.mask(B, self.heads, T, S)  # (B, H, T, S), or None
-        how = (mask, self.causal, self.scale, keep, keep_scale)
+        how = (mask, self.causal, self.scale, keep, keep_scale, position_bias)
         if cache is None and rotary is None and self.kv_heads == self.heads:
             return self.out(F.self_attention(qkv, self.heads, *how))  # (B, T, H K) -> (B, T, D)
         query, key, val = self._read(qkv, cache, rotary)
         return self.out(merge_heads(grouped_attention(query, key, val, *how)))
 
-    def weights(self, x: Any, mask: Any = None, rotary: Rotation | None = None) -> Any:
+    def weights(self, x: Any, mask: Any = None, rotary: Rotation | None = None, position_bias: Any = None) -> Any:
         """p itself, (B, H, T, T): what attention returns if position s has for its value the s-th unit vector."""
         query, key, _ = self._read(self.qkv(x), None, rotary)
         T = x.shape[1]
         units = xp.broadcast_to(xp.eye(T, dtype=x.dtype), (*key.shape[:2], T, T))  # (B, Hkv, T, T)
-        return grouped_attention(query, key, units, mask, self.causal, self.scale)
+        return grouped_attention(query, key, units, mask, self.causal, self.scale, bias=position_bias)
 
     def _read(self, qkv: Any, cache: "LayerCache | None", rotary: Rotation | None) -> tuple[Any, Any, Any]:
         """Query (B, H, T, K), key and value (B, Hkv, S, K), those of the cache first."""
@@ -129,6 +135,7 @@ def grouped_attention(
     scale: float | None = None,
     keep: Any = None,
     keep_scale: float = 1.0,
+    bias: Any = None,
 ) -> Any:
     """`F.attention` where each head of keys and values serves G neighbouring heads of queries.
 
@@ -136,10 +143,10 @@ def grouped_attention(
     """
     (B, H, T, K), (Hkv, S) = query.shape, key.shape[1:3]
     if Hkv == H:
-        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale)
-    if T > 1:
+        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale, bias)
+    if T > 1 or bias is not None:
         key, val = (_repeated(a, H // Hkv) for a in (key, val))  # each (B, H, S, K)
-        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale)
+        return F.attention(query, key, val, mask, causal, scale, keep, keep_scale, bias)
     # One position, as in generation: the G queries of a group are rows of one product with keys that none repeats.
     mask, keep = (_by_group(a, (B, Hkv, H // Hkv, S)) for a in (mask, keep))  # (B, Hkv, G, S), or None
     y = F.attention(query.reshape(B, Hkv, H // Hkv, K), key, val, mask, False, scale, keep, keep_scale)
@@ -184,6 +191,12 @@ class KVCache:
     def clear(self) -> None:
         """Forget everything; the memory stays."""
         self.length = 0
+
+    def reorder(self, rows: Any) -> None:
+        """Row i becomes what row rows[i] was, as beam search needs it; rows: integers (B,)."""
+        rows = xp.asarray(rows)
+        for held in (self.keys, self.values):
+            held[:, :, :, : self.length] = held[:, rows, :, : self.length]
 
 
 @dataclass(frozen=True)

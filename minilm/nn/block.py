@@ -8,6 +8,7 @@ from minilm.autograd import recompute
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.nn.attention import LayerCache, MultiHeadAttention
+from minilm.nn.cross_attention import CrossAttention
 from minilm.nn.init import STD
 from minilm.nn.layers import MLP, Dropout, GatedMLP, LayerNorm, RMSNorm
 from minilm.nn.module import Module
@@ -31,8 +32,10 @@ class Block(Module):
 
     A: multi-head attention; M: MLP, a gated one or not, with biases (mlp_bias) or without; N: a norm of norm_kind
     "layer" or "rms"; dropout falls on what A and M add and on the attention's weights, unless these have a rate of
-    their own. attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias, scale.
-    x, y: (B, T, D). mask, cache, rotary: as in MultiHeadAttention.
+    their own; mlp_dropout inside M. attention: the other switches of MultiHeadAttention: kv_heads, head_width, bias,
+    scale. cross: whether, between A and M, cross-attention reads a memory, with a norm of its own and in the same way.
+    x, y: (B, T, D). mask, cache, rotary, position_bias: as in MultiHeadAttention; memory, memory_mask: what
+    `block.cross.read` made of the memory, and where it may be read, as in CrossAttention.
     With `block.recompute = True` its inner values are not kept for the backward but computed again: see `recompute`.
     """
 
@@ -55,6 +58,8 @@ class Block(Module):
         attention_dropout: float | None = None,
         gated: bool = False,
         mlp_bias: bool = True,
+        mlp_dropout: float = 0.0,
+        cross: bool = False,
         **attention: Any,
     ):
         check_choice("norm", norm, NORM_PLACES)
@@ -63,27 +68,50 @@ class Block(Module):
         self.norm1 = NORMS[norm_kind](width, epsilon)
         of_weights = dropout if attention_dropout is None else attention_dropout
         self.attention = MultiHeadAttention(width, heads, rng, causal, of_weights, std, residual_std, **attention)
+        self.cross_norm = NORMS[norm_kind](width, epsilon) if cross else None
+        self.cross = CrossAttention(width, heads, rng, of_weights, std, residual_std, **attention) if cross else None
         self.norm2 = NORMS[norm_kind](width, epsilon)
         kind = GatedMLP if gated else MLP
-        self.mlp = kind(width, mlp_width or 4 * width, rng, activation, std, residual_std, mlp_bias)
+        self.mlp = kind(width, mlp_width or 4 * width, rng, activation, std, residual_std, mlp_bias, mlp_dropout)
         self.dropout = Dropout(dropout)
 
     def __call__(
-        self, x: Any, mask: Any = None, cache: LayerCache | None = None, rotary: Rotation | None = None
+        self,
+        x: Any,
+        mask: Any = None,
+        cache: LayerCache | None = None,
+        rotary: Rotation | None = None,
+        position_bias: Any = None,
+        memory: Any = None,
+        memory_mask: Any = None,
     ) -> Any:
+        how = (mask, cache, rotary, position_bias, memory, memory_mask)
         if self.recompute and cache is None:
-            inside = {"parameters": self.parameters(), "generators": self._generators()}
-            return recompute(self._forward, x, mask, None, rotary, **inside)
-        return self._forward(x, mask, cache, rotary)
+            return recompute(self._forward, x, *how, parameters=self.parameters(), generators=self._generators())
+        return self._forward(x, *how)
 
     def _generators(self) -> list[Any]:
         """The generators that dropout draws from now, each once."""
         modules = [m for _, m in self.named_modules() if isinstance(m, Dropout) and m.active]
         return list({id(m.generator): m.generator for m in modules}.values())
 
-    def _forward(self, x: Any, mask: Any, cache: LayerCache | None, rotary: Rotation | None) -> Any:
+    def _forward(
+        self,
+        x: Any,
+        mask: Any,
+        cache: LayerCache | None,
+        rotary: Rotation | None,
+        position_bias: Any,
+        memory: Any,
+        memory_mask: Any,
+    ) -> Any:
+        how = (mask, cache, rotary, position_bias)
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.norm1(x), mask, cache, rotary))  # (B, T, D)
+            x = x + self.dropout(self.attention(self.norm1(x), *how))  # (B, T, D)
+            if self.cross and self.cross_norm:
+                x = x + self.dropout(self.cross(self.cross_norm(x), memory, memory_mask))  # (B, T, D)
             return x + self.dropout(self.mlp(self.norm2(x)))  # (B, T, D)
-        x = self.norm1(x + self.dropout(self.attention(x, mask, cache, rotary)))  # (B, T, D)
+        x = self.norm1(x + self.dropout(self.attention(x, *how)))  # (B, T, D)
+        if self.cross and self.cross_norm:
+            x = self.cross_norm(x + self.dropout(self.cross(x, memory, memory_mask)))  # (B, T, D)
         return self.norm2(x + self.dropout(self.mlp(x)))  # (B, T, D)

@@ -107,7 +107,7 @@ def activation(name: str) -> Callable[[Any], Tensor]:
 
 
 class MLP(Module):
-    """y = φ(x W₁ + b₁) W₂ + b₂, each position by itself: D -> F -> D. x, y: (…, D)."""
+    """y = φ(x W₁ + b₁) W₂ + b₂, each position by itself: D -> F -> D. x, y: (…, D). dropout: of what φ gives."""
 
     def __init__(
         self,
@@ -118,19 +118,22 @@ class MLP(Module):
         std: float = STD,
         out_std: float = STD,
         bias: bool = True,
+        dropout: float = 0.0,
     ):
         self.up = Linear(width, hidden, rng, bias, std)
         self.down = Linear(hidden, width, rng, bias, out_std)
         self.activation = activation(activation_name)
+        self.dropout = Dropout(dropout)
 
     def __call__(self, x: Any) -> Any:
-        return self.down(self.activation(self.up(x)))  # (…, D) -> (…, F) -> (…, D)
+        return self.down(self.dropout(self.activation(self.up(x))))  # (…, D) -> (…, F) -> (…, D)
 
 
 class GatedMLP(Module):
     """y = (φ(x W₁) ⊙ x W₂) W₃, with biases if asked for: D -> F twice, F -> D (Shazeer 2020, equations 5 and 6).
 
     φ = silu is SwiGLU, LLaMA's; φ = gelu is GEGLU, that of T5 1.1. W₁ is `gate`, W₂ `up`, W₃ `down`. x, y: (…, D).
+    dropout: of the gated product.
     """
 
     def __init__(
@@ -142,14 +145,16 @@ class GatedMLP(Module):
         std: float = STD,
         out_std: float = STD,
         bias: bool = False,
+        dropout: float = 0.0,
     ):
         self.gate = Linear(width, hidden, rng, bias, std)
         self.up = Linear(width, hidden, rng, bias, std)
         self.down = Linear(hidden, width, rng, bias, out_std)
         self.activation = activation(activation_name)
+        self.dropout = Dropout(dropout)
 
     def __call__(self, x: Any) -> Any:
         gate, up = self.gate(x), self.up(x)  # both (…, F)
         if self.activation is ACTIVATIONS["silu"]:
-            return self.down(F.silu_gate(gate, up))  # the same in fewer passes
-        return self.down(self.activation(gate) * up)
+            return self.down(self.dropout(F.silu_gate(gate, up)))  # the same in fewer passes
+        return self.down(self.dropout(self.activation(gate) * up))

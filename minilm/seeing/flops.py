@@ -165,31 +165,38 @@ class _Scores(NamedTuple):
     K: int
     Kv: int
     dropped: bool
+    biased: bool
 
 
 def _scores(call: Call) -> _Scores:
+    options = (call["keep"] is not None, call["bias"] is not None)
     if call.operation.name == "self_attention":
         B, T, D = call.output
         K = D // call["heads"]
-        return _Scores(B * T * D, B * call["heads"] * T * T, K, K, call["keep"] is not None)
+        return _Scores(B * T * D, B * call["heads"] * T * T, K, K, *options)
     B, H, T, K = shape(call["query"])
     S, Kv = shape(call["value"])[2:]
-    return _Scores(B * H * T * K, B * H * T * S, K, Kv, call["keep"] is not None)
+    return _Scores(B * H * T * K, B * H * T * S, K, Kv, *options)
 
 
 def _attention(call: Call) -> Flops:
-    """2 K and 2 Kv for each score; its shift, exp, sum and division, and the scale of what dropout keeps."""
+    """2 K and 2 Kv for each score; its shift, exp, sum and division, the scale of what dropout keeps, and the bias."""
     s = _scores(call)
-    return Flops(2 * s.scores * (s.K + s.Kv), s.queries + s.scores * (4 + s.dropped))
+    return Flops(2 * s.scores * (s.K + s.Kv), s.queries + s.scores * (4 + s.dropped + s.biased))
 
 
 def _attention_back(call: Call, wanted: Wanted) -> Flops:
-    """A product for each gradient, and one for that of the weights, which queries and keys need; the softmax's own."""
+    """A product for each gradient, and one for that of the weights, which the scores' need; the softmax's own.
+
+    Where there is a bias, the sum with it counts once for its own gradient, once on the way to theirs.
+    """
     s = _scores(call)
-    wanted = frozenset(("query", "key", "value")) if "qkv" in wanted else wanted
+    wanted = wanted | {"query", "key", "value"} if "qkv" in wanted else wanted
     inner = len(wanted & {"query", "key"})
-    products = 2 * s.scores * (s.K * inner + s.Kv * ((inner > 0) + ("value" in wanted)))
-    return Flops(products, s.queries * ("query" in wanted) + s.scores * (5 + s.dropped) * (inner > 0))
+    below = inner > 0 or "bias" in wanted
+    products = 2 * s.scores * (s.K * inner + s.Kv * (below + ("value" in wanted)))
+    bias = s.biased * ((inner > 0) + ("bias" in wanted))
+    return Flops(products, s.queries * ("query" in wanted) + s.scores * ((5 + s.dropped) * below + bias))
 
 
 def _cross_entropy(call: Call) -> Flops:

@@ -139,18 +139,28 @@ def readings(draw, rng, scores):
     return mask, draw(st.booleans()), draw(st.sampled_from([None, 0.3])), keep, 1 / 0.7
 
 
-def torchs_attention(q, k, v, mask, causal, scale, keep, keep_scale):
-    """PyTorch's own where it has one; by hand where weights are dropped. A query that may read nothing gives 0."""
+@st.composite
+def biases(draw, rng, scores):
+    """[] or [bias], which broadcasts to scores (B, H, T, S)."""
+    full = draw(st.lists(st.booleans(), min_size=4, max_size=4))
+    of = [n if kept else 1 for n, kept in zip(scores, full, strict=True)]
+    bias = rng.standard_normal(of[draw(st.integers(0, 4)) :])
+    return draw(st.sampled_from([[], [bias], [rng.standard_normal(scores)]]))
+
+
+def torchs_attention(q, k, v, mask, causal, scale, keep, keep_scale, bias=0):
+    """PyTorch's own where it has one; by hand with bias or dropout. A query that may read nothing gives 0."""
     (T, S), scale = (q.shape[2], k.shape[2]), q.shape[3] ** -0.5 if scale is None else scale
     visible = torch.ones(T, S, dtype=torch.bool) if mask is None else torch.tensor(np.array(mask))
     visible = visible & torch.ones(T, S, dtype=torch.bool).tril(S - T) if causal else visible
     visible = visible.broadcast_to(*q.shape[:3], S)
     some = visible.any(-1, keepdim=True)
-    if keep is None:
+    if keep is None and isinstance(bias, int):
         with sdpa_kernel(SDPBackend.MATH):
             return theirs.scaled_dot_product_attention(q, k, v, visible | ~some, scale=scale) * some
-    scores = (scale * q @ k.mT).masked_fill(~visible & some, -math.inf)
-    return (torch.softmax(scores, -1) * double(keep) * keep_scale) @ v * some
+    scores = (scale * q @ k.mT + bias).masked_fill(~visible & some, -math.inf)
+    kept = 1 if keep is None else double(keep) * keep_scale
+    return (torch.softmax(scores, -1) * kept) @ v * some
 
 
 @case("attention")
@@ -161,7 +171,11 @@ def _(draw, rng, name):
     )
     how = draw(readings(rng, (B, H, T, S)))
     arrays = [rng.standard_normal((B, H, *s)) for s in ((T, K), (S, K), (S, width))]
-    return Call(lambda *qkv: F.attention(*qkv, *how), lambda *qkv: torchs_attention(*qkv, *how), arrays)
+    return Call(
+        lambda q, k, v, *bias: F.attention(q, k, v, *how, *bias),
+        lambda q, k, v, *bias: torchs_attention(q, k, v, *how, *bias),
+        arrays + draw(biases(rng, (B, H, T, S))),
+    )
 
 
 @case("self_attention")
@@ -169,11 +183,12 @@ def _(draw, rng, name):
     B, H, T, K = draw(st.tuples(*[st.integers(1, 3)] * 2, st.integers(1, 7), st.integers(1, 3)) | st.just((2, 1, 3, 1)))
     how = draw(readings(rng, (B, H, T, T)))
 
-    def torchs(qkv):
+    def torchs(qkv, *bias):
         q, k, v = qkv.reshape(B, T, 3, H, K).permute(2, 0, 3, 1, 4)
-        return torchs_attention(q, k, v, *how).transpose(1, 2).reshape(B, T, H * K)
+        return torchs_attention(q, k, v, *how, *bias).transpose(1, 2).reshape(B, T, H * K)
 
-    return Call(lambda qkv: F.self_attention(qkv, H, *how), torchs, [rng.standard_normal((B, T, 3 * H * K))])
+    arrays = [rng.standard_normal((B, T, 3 * H * K)), *draw(biases(rng, (B, H, T, T)))]
+    return Call(lambda qkv, *bias: F.self_attention(qkv, H, *how, *bias), torchs, arrays)
 
 
 # ------------------------------------------------------------------------------------------------------------- losses

@@ -34,13 +34,13 @@ MASKS = {
 def torchs_attention(mask, causal, scale, keep, keep_scale):
     """The definition, written with PyTorch; a hidden row's NaN becomes 0."""
 
-    def f(q, k, v):
+    def f(q, k, v, bias=0):
         T, S = q.shape[2], k.shape[2]
         visible = torch.ones(T, S, dtype=torch.bool) if mask is None else torch.tensor(np.array(mask))
         if causal:
             visible = visible & torch.ones(T, S, dtype=torch.bool).tril(S - T)
         visible = visible.broadcast_to(*q.shape[:3], S)
-        scores = (q @ k.transpose(2, 3)) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        scores = (q @ k.transpose(2, 3)) * (q.shape[-1] ** -0.5 if scale is None else scale) + bias
         some = visible.any(-1, keepdim=True)
         scores = scores.masked_fill(~visible & some, -math.inf)
         weights = torch.softmax(scores, -1) * some
@@ -78,6 +78,39 @@ def test_self_attention(check, tiles, data, B, H, T, K, causal, rows, size, seed
 
     with tiles(TILE_ROWS=rows, TILE_BYTES=size):
         check(F.self_attention, [qkv, H], options, reference, seed)
+
+
+def biases(scores):
+    """Shapes that broadcast to (B, H, T, S), with fewer axes too."""
+    stretched = st.tuples(*[st.sampled_from([1, n]) for n in scores])
+    return st.integers(0, 4).flatmap(lambda n: stretched.map(lambda of: of[n:]))
+
+
+@given(st.data(), small, small, lengths, lengths, st.booleans(), st.booleans(), tile_rows, tile_bytes, seeds)
+def test_attention_with_a_bias(check, tiles, data, B, H, T, S, causal, dropout, rows, size, seed):
+    rng = np.random.default_rng([seed, 0])
+    q, k, v = (rng.standard_normal((B, H, n, 2)) for n in (T, S, S))
+    bias = rng.standard_normal(data.draw(biases((B, H, T, S))))
+    mask = MASKS[data.draw(st.sampled_from(sorted(MASKS)))](rng, B, H, T, S)
+    how = (mask, causal, 0.6, rng.random((B, H, T, S)) < 0.7 if dropout else None, 1 / 0.7)
+    reference = torchs_attention(*how)
+    with tiles(TILE_ROWS=rows, TILE_BYTES=size):
+        check(F.attention, [q, k, v, *how, bias], None, lambda q, k, v, *rest: reference(q, k, v, rest[-1]), seed)
+
+
+@given(st.data(), small, small, lengths, st.booleans(), st.booleans(), tile_rows, tile_bytes, seeds)
+def test_self_attention_with_a_bias(check, tiles, data, B, H, T, causal, dropout, rows, size, seed):
+    rng = np.random.default_rng([seed, 0])
+    qkv, bias = rng.standard_normal((B, T, 3 * H * 2)), rng.standard_normal(data.draw(biases((B, H, T, T))))
+    mask = MASKS[data.draw(st.sampled_from(sorted(MASKS)))](rng, B, H, T, T)
+    how = (mask, causal, None, rng.random((B, H, T, T)) < 0.7 if dropout else None, 1 / 0.7)
+
+    def reference(qkv, heads, *rest):
+        q, k, v = qkv.reshape(B, T, 3, H, 2).permute(2, 0, 3, 1, 4)
+        return torchs_attention(*how)(q, k, v, rest[-1]).transpose(1, 2).reshape(B, T, H * 2)
+
+    with tiles(TILE_ROWS=rows, TILE_BYTES=size):
+        check(F.self_attention, [qkv, H, *how, bias], None, reference, seed)
 
 
 @pytest.mark.parametrize(("T", "S"), [(130, 130), (70, 150), (150, 70), (1, 200)])
@@ -164,6 +197,9 @@ def test_gradients_to_order_2(on):
         gradcheck(lambda q, k, v: F.attention(q, k, v, mask, False, 0.7, keep, 1.25), q, k, v, order=2, seed=1)
         qkv = rng.standard_normal((2, 3, 12))
         gradcheck(lambda x: F.self_attention(x, 2, causal=True), qkv, order=2, seed=1)
+        bias = rng.standard_normal((2, 1, 4))
+        gradcheck(lambda q, k, v, b: F.attention(q, k, v, mask, bias=b), q, k, v, bias, order=2, seed=1)
+        gradcheck(lambda x, b: F.self_attention(x, 2, bias=b), qkv, bias[..., :3], order=2, seed=1)
 
 
 def test_attention_to_the_same_tensor_adds_its_three_gradients():
@@ -188,6 +224,14 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
             F.attention(q, q, q, mask=np.ones((2, 4), bool))
         with pytest.raises(ShapeError, match=r"keep has shape \(7, 2, 3, 4, 4\)"):
             F.attention(q, q, q, keep=np.ones((7, 2, 3, 4, 4), bool))
+        with pytest.raises(ShapeError, match=r"attention: bias has shape \(2, 1, 4, 4\), which does not broadcast"):
+            F.attention(q[:1], q[:1], q[:1], bias=np.zeros((2, 1, 4, 4)))
+        with pytest.raises(DTypeError, match="attention: bias is of int64"):
+            F.attention(q, q, q, bias=np.zeros((4, 4), np.int64))
+        with pytest.raises(ShapeError, match=r"self_attention: bias has shape \(3, 4\), which does not broadcast"):
+            F.self_attention(np.zeros((2, 4, 24)), 2, bias=np.zeros((3, 4)))
+        with pytest.raises(DTypeError, match="self_attention: bias is of bool"):
+            F.self_attention(np.zeros((2, 4, 24)), 2, bias=np.zeros((4, 4), bool))
         with pytest.raises(DTypeError, match="query is of int64"):
             F.attention(q.astype(np.int64), q, q)
         with pytest.raises(ConfigError, match="5 heads do not divide the width 8"):
@@ -199,7 +243,7 @@ def test_bad_arguments_get_one_sentence_that_names_them(on):
 
 
 @pytest.mark.parametrize("on", [True, False], ids=["kernel", "twin"])
-def test_one_query_heeds_mask_and_dropout(on):
+def test_one_query_heeds_mask_bias_and_dropout(on):
     """As in generation: one query, no gradient, nothing recorded."""
     rng = np.random.default_rng(0)
     q, k, v = (rng.standard_normal((2, 3, n, 4)) for n in (1, 6, 6))
@@ -215,6 +259,9 @@ def test_one_query_heeds_mask_and_dropout(on):
         np.testing.assert_allclose(attend(q, keep=keep, keep_scale=1.5), wanted, rtol=1e-12)
         wanted = e * mask / (e * mask).sum(-1, keepdims=True) @ v
         np.testing.assert_allclose(attend(q, mask=mask), wanted, rtol=1e-12)
+        bias = rng.standard_normal((3, 1, 6))
+        b = e * np.exp(bias)
+        np.testing.assert_allclose(attend(q, bias=asarray(bias)), b / b.sum(-1, keepdims=True) @ v, rtol=1e-12)
         large = attend(1e4 * q)  # unshifted, exp would overflow
         best = (q @ k.swapaxes(2, 3)).argmax(-1)
         np.testing.assert_allclose(large, np.take_along_axis(v, best[..., None], 2), rtol=1e-12)

@@ -5,7 +5,7 @@ import pytest
 
 from minilm.autograd import no_grad
 from minilm.errors import ConfigError
-from minilm.models import GPT, BertConfig, BertForPreTraining, GPTConfig, Llama, LlamaConfig
+from minilm.models import GPT, T5, BertConfig, BertForPreTraining, GPTConfig, Llama, LlamaConfig, T5Config
 from minilm.models.blocks import COMPARED, tiny, trait_names, traits
 
 GPT_BASE = {"vocab_size": 8, "context": 8, "width": 8, "layers": 2, "heads": 2}
@@ -15,10 +15,11 @@ KINDS = {
         BertConfig(**{**GPT_BASE, **changes}), next_sentence=next_sentence
     ),
     "llama": lambda **changes: Llama(LlamaConfig(**{**GPT_BASE, "mlp_width": 8, **changes})),
+    "t5": lambda **changes: T5(T5Config(8, 8, 1, heads=2, head_width=4, **changes)),
 }
 # kind, the switch, and what of the table it changes: (before, after), nothing else.
 SWITCHES = [
-    ("gpt", {"norm": "post"}, {"place": ("before attention and MLP, before the head", "after each sum")}),
+    ("gpt", {"norm": "post"}, {"place": ("before attention and MLP, at the end", "after each sum")}),
     ("gpt", {"tied": False}, {"head": ("the token embedding", "its own")}),
     ("gpt", {"activation": "relu"}, {"mlp": ("gelu_tanh", "relu")}),
     (
@@ -41,6 +42,9 @@ SWITCHES = [
     ("llama", {"mlp_bias": True}, {"biases": ("none", "MLP")}),
     ("llama", {"activation": "gelu"}, {"mlp": ("silu, gated", "gelu, gated")}),
     ("llama", {"tied": True}, {"head": ("its own", "the token embedding")}),
+    ("t5", {"gated": True}, {"mlp": ("relu", "relu, gated")}),
+    ("t5", {"scale_head": False}, {"head": ("the token embedding, divided by √D", "the token embedding")}),
+    ("t5", {"tied": False}, {"head": ("the token embedding, divided by √D", "its own")}),
 ]
 
 
@@ -69,25 +73,35 @@ def test_has_every_trait_of_every_model(name):
 
 
 def test_the_published_models():
-    gpt1, gpt2, bert, llama = (traits(tiny(name)) for name in COMPARED[:4])
+    gpt1, gpt2, bert, llama, t5 = (traits(tiny(name)) for name in COMPARED)
     assert {name for name in gpt1 if gpt1[name] != gpt2[name]} == {"place"}
     assert {name for name in gpt1 if gpt1[name] != bert[name]} == {"mask", "place", "mlp", "head", "objective"}
     assert {name for name in gpt2 if gpt2[name] == llama[name]} == {"mask", "place", "heads", "scale", "objective"}
+    assert {name for name in llama if llama[name] == t5[name]} == {"norm", "place", "heads", "biases"}
     assert traits(tiny("llama2-70b"))["heads"] == "shared by 8 heads of queries"
 
 
-@pytest.mark.parametrize("name", COMPARED[:4])
-def test_a_position_reads_what_the_table_says(name):
-    model = tiny(name).eval()
-    hidden = model.hidden if not isinstance(model, BertForPreTraining) else lambda ids: model.bert(ids).hidden
+@pytest.mark.parametrize(
+    ("name", "hidden", "reads"),
+    [
+        *((name, lambda model, ids: model.hidden(ids), "what stands before") for name in ("gpt1", "gpt2", "llama-7b")),
+        ("bert-base-uncased", lambda model, ids: model.bert(ids).hidden, "everything"),
+        ("t5-small", lambda model, ids: model.encode(ids), "encoder: everything"),
+        ("t5-small", lambda model, ids: model.hidden(ids[:, :2], ids), "decoder: what stands before"),
+        ("t5-small", lambda model, ids: model.hidden(ids, ids * 0), ", and the encoder's output"),
+    ],
+)
+def test_a_position_reads_what_the_table_says(name, hidden, reads):
+    model = tiny(name).astype(np.float64).eval()
+    assert reads in traits(model)["mask"]
     rng = np.random.default_rng(0)
     for p in model.parameters():
-        p.assign(rng.standard_normal(p.shape))
+        p.assign(0.4 * rng.standard_normal(p.shape))
     ids = np.array([[1, 2, 3, 4]])
     with no_grad():
-        before, after = (np.asarray(hidden(x).numpy()) for x in (ids, np.where(ids == 4, 5, ids)))
+        before, after = (hidden(model, x).numpy() for x in (ids, np.where(ids == 4, 5, ids)))
     moved = np.abs(before - after).max(axis=(0, 2)) > 0
-    assert moved[-1] and moved[:-1].all() == (traits(model)["mask"] == "everything")
+    assert moved.tolist() == [reads.split()[-1] != "before"] * 3 + [True]
 
 
 def test_one_that_is_not_built():

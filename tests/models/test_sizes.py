@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minilm.errors import ConfigError
 from minilm.models import (
     GPT,
+    T5,
     Bert,
     BertConfig,
     BertForMultipleChoice,
@@ -22,10 +23,13 @@ from minilm.models import (
     Llama,
     LlamaConfig,
     Shape,
+    T5Config,
     bert_config,
     count_parameters,
     gpt_config,
+    llama_config,
     parameters_by_part,
+    t5_config,
 )
 from minilm.models.sizes import ALIASES, PUBLISHED, published
 from minilm.models.sizes.notes import note
@@ -98,7 +102,7 @@ ON_TOP = {
 CLASSIFIERS = {"sequences": (2, 109_483_778), "tokens": (2, 108_893_186), "questions": (2, 108_893_186),
                "choices": (1, 109_483_009)}  # fmt: skip
 
-BUILT = {GPTConfig: GPT, BertConfig: BertForPreTraining, LlamaConfig: Llama}
+BUILT = {GPTConfig: GPT, BertConfig: BertForPreTraining, LlamaConfig: Llama, T5Config: T5}
 BERTS = {
     "encoder": (lambda c: Bert(c, pooler=False), (), 1),
     "with pooler": (Bert, ("pooler",), 1),
@@ -182,6 +186,15 @@ class TestFormula:
         config = LlamaConfig(7, 8, width, layers, **heads, **more)
         check(Llama(config), Shape.of(config))
 
+    @given(
+        st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4),
+        st.one_of(st.none(), st.integers(1, 9)), st.integers(4, 9), st.booleans(), st.booleans(),
+    )  # fmt: skip
+    def test_equals_t5s_modules(self, width, layers, decoder, heads, head_width, mlp_width, buckets, gated, tied):
+        inside = {"heads": heads, "head_width": head_width, "mlp_width": mlp_width, "buckets": buckets}
+        config = T5Config(7, width, layers, decoder, **inside, gated=gated, tied=tied)
+        check(T5(config), Shape.of(config))
+
     @pytest.mark.parametrize("name", [name for name, model in PUBLISHED.items() if model.kind in BUILT])
     def test_equals_the_published_models_themselves(self, weightless, name):
         model = PUBLISHED[name]
@@ -207,12 +220,13 @@ def check(model, shape):
 # A parameter's name -> the part of the count that it belongs to: the first pattern that it has.
 PATTERNS = {
     r"token_embedding": "token_embedding",
-    r"position_embedding": "position_embedding",
+    r"position_(embedding|bias)": "position_embedding",
     r"segment_embedding": "segment_embedding",
     r"embedding_norm": "embedding_norm",
     r"blocks\.\d+\.attention": "attention",
+    r"blocks\.\d+\.cross\.": "cross_attention",
     r"blocks\.\d+\.mlp": "mlp",
-    r"blocks\.\d+\.norm": "norms",
+    r"blocks\.\d+\.(cross_)?norm": "norms",
     r"final_norm": "final_norm",
     r"head": "language_model",
     r"pooler": "pooler",
@@ -236,6 +250,7 @@ def weightless(monkeypatch):
     monkeypatch.setattr("minilm.nn.layers.normal", lambda rng, shape, std=0.0: one_zero(*shape))
     for where in ("minilm.nn.layers.zeros", "minilm.nn.layers.ones", "minilm.models.bert.zeros"):
         monkeypatch.setattr(where, one_zero)
+    monkeypatch.setattr("minilm.models.t5.begin", lambda model, config: None)
 
 
 class TestNames:
@@ -259,6 +274,11 @@ class TestNames:
             gpt_config("t5-small")
         with pytest.raises(ConfigError, match="roberta-base has no BertConfig; these have: bert-base-uncased, "):
             bert_config("roberta-base")
+
+    def test_a_configuration_of_each_kind(self):
+        assert llama_config("smollm2-135m", context=256).kv_heads == 3
+        assert llama_config("llama3.2-1b").rope_scaling.factor == 32
+        assert t5_config("t5-v1.1-xl").activation == "gelu_tanh" and t5_config("t5-3b", layers=2).decoder_layers == 2
 
     def test_parts_and_configurations_that_are_none(self):
         with pytest.raises(ConfigError, match="a model has no part head, tail; on top it can have language_model, "):

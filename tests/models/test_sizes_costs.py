@@ -197,6 +197,11 @@ class TestBadInput:
         with pytest.raises(ConfigError, match="context is 0"):
             flops_by_kaplan(gpt2, 0)
 
+    def test_t5_reads_as_much_as_one_likes(self):
+        assert flops_by_kaplan(shape("t5-small"), 5000) > flops_by_kaplan(shape("t5-small"))
+        with pytest.raises(ConfigError, match="context is 0"):
+            flops_by_kaplan(shape("t5-small"), 0)
+
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parts_are_whole_numbers_and_positive(name):

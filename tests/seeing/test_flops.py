@@ -159,10 +159,16 @@ CASES = {
         lambda: F.attention(leaf(B, H, T, K), fixed(B, H, S, K), fixed(B, H, S, K)),
         lambda: F.attention(fixed(B, H, T, K), leaf(B, H, S, K), fixed(B, H, S, K)),
         lambda: F.attention(fixed(B, H, T, K), fixed(B, H, S, K), leaf(B, H, S, 5)),
+        lambda: F.attention(leaf(B, H, T, K), leaf(B, H, S, K), leaf(B, H, S, K), bias=leaf(1, H, T, S)),
+        lambda: F.attention(leaf(B, H, T, K), leaf(B, H, S, K), leaf(B, H, S, K), bias=fixed(T, S)),
+        lambda: F.attention(fixed(B, H, T, K), fixed(B, H, S, K), fixed(B, H, S, K), bias=leaf(B, H, T, S)),
     ],
     "self_attention": [
         lambda: F.self_attention(leaf(B, T, 3 * D), H, causal=True),
         lambda: F.self_attention(leaf(B, T, 3 * D), H, keep(B, 1, 1, T), keep=keep(B, H, T, T), keep_scale=1.4),
+        lambda: F.self_attention(leaf(B, T, 3 * D), H, bias=leaf(1, H, T, T)),
+        lambda: F.self_attention(leaf(B, T, 3 * D), H, bias=fixed(H, 1, T)),
+        lambda: F.self_attention(fixed(B, T, 3 * D), H, bias=leaf(H, T, 1)),
     ],
     "cross_entropy": [
         lambda: F.cross_entropy(leaf(B, T, V), targets(B, T)),

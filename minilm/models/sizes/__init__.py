@@ -25,6 +25,7 @@ from minilm.models.sizes.published import (
     llama_config,
     published,
     resolve,
+    t5_config,
 )
 from minilm.models.sizes.shape import Shape
 
@@ -49,5 +50,6 @@ __all__ = [
     "published",
     "resolve",
     "serving_memory",
+    "t5_config",
     "training_memory",
 ]

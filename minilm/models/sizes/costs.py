@@ -1,5 +1,6 @@
 """What a shape costs: bytes to train and to serve it, FLOPs for each token. Estimates by stated formulas, no arrays."""
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -117,12 +118,11 @@ def flops_by_kaplan(shape: Shape, context: int | None = None) -> Flops:
 
 
 def checked_context(shape: Shape, context: int | None) -> int:
-    """The context, the shape's own if None; ConfigError unless the model can read as many tokens."""
+    """The context, the shape's own if None; ConfigError unless the model reads as many tokens, which T5 always does."""
     T = shape.context if context is None else context
-    if not 1 <= T <= shape.context:
-        raise ConfigError(
-            tr("context is {got}; this model reads 1 to {limit} tokens at once", got=T, limit=shape.context)
-        )
+    longest = math.inf if shape.buckets else shape.context
+    if not 1 <= T <= longest:
+        raise ConfigError(tr("context is {got}; this model reads 1 to {limit} tokens at once", got=T, limit=longest))
     return T
 
 

@@ -11,31 +11,8 @@ from minilm.models.bert import BertConfig
 from minilm.models.gpt import GPTConfig
 from minilm.models.llama import LlamaConfig
 from minilm.models.sizes.shape import Shape
+from minilm.models.t5 import T5Config
 from minilm.nn.rotary import Llama3Scaling
-
-
-def T5Config(vocab_size, width, layers, heads, head_width, mlp_width, gated=False, tied=True):
-    return Shape(
-        vocab_size=vocab_size,
-        context=512,
-        width=width,
-        embedding_width=width,
-        layers=layers,
-        heads=heads,
-        kv_heads=heads,
-        head_width=head_width,
-        mlp_width=mlp_width,
-        gated=gated,
-        attention_bias=False,
-        mlp_bias=False,
-        norm_kind="rms",
-        final_norm=True,
-        tied=tied,
-        on_top=("language_model",),
-        decoder_layers=layers,
-        buckets=32,
-        causal=False,
-    )
 
 
 @dataclass(frozen=True)
@@ -97,6 +74,11 @@ def bert_config(name: str, **changes: Any) -> BertConfig:
 def llama_config(name: str, **changes: Any) -> LlamaConfig:
     """The configuration of that name with some settings changed, e.g. llama_config("smollm2-135m", context=256)."""
     return LlamaConfig.from_dict({**_settings(name, LlamaConfig), **changes})
+
+
+def t5_config(name: str, **changes: Any) -> T5Config:
+    """The configuration of that name with some settings changed, e.g. t5_config("t5-small", layers=2)."""
+    return T5Config.from_dict({**_settings(name, T5Config), **changes})
 
 
 # ------------------------------------------------------------------------------------------------------------- GPT
@@ -262,24 +244,25 @@ LLAMA_KIN = {
 # -------------------------------------------------------------------------------------------------------------- T5
 
 
-def _t5(said: str, source: str, shape: tuple[int, int, int, int, int], **settings: Any) -> Published:
-    width, layers, heads, head_width, mlp_width = shape
-    own = {"width": width, "layers": layers, "heads": heads, "head_width": head_width, "mlp_width": mlp_width}
-    return Published(T5Config, {"vocab_size": 32_128, **own, **settings}, (), said, source)
+def _t5(
+    said: str, source: str, width: int, layers: int, heads: int, head_width: int, mlp_width: int, **settings: Any
+) -> Published:
+    shape = {"width": width, "layers": layers, "heads": heads, "head_width": head_width, "mlp_width": mlp_width}
+    return Published(T5Config, {"vocab_size": 32_128, "dropout": 0.1, **shape, **settings}, (), said, source)
 
 
 def _t5_v1_1(said: str, *shape: int) -> Published:
-    return _t5(said, "Shazeer 2020", shape, gated=True, tied=False)
+    return _t5(said, "Shazeer 2020", *shape, gated=True, activation="gelu_tanh", tied=False)
 
 
 # Raffel et al. 2020, section 3.7: as many layers in the encoder as in the decoder, heads of a width of their own, the
 # table of 32,128 tokens as released. Version 1.1 is of the release: a gate in the MLP, a head of its own.
 T5 = {
-    "t5-small": _t5("60M", "Raffel et al. 2020", (512, 6, 8, 64, 2048)),
-    "t5-base": _t5("220M", "Raffel et al. 2020", (768, 12, 12, 64, 3072)),
-    "t5-large": _t5("770M", "Raffel et al. 2020", (1024, 24, 16, 64, 4096)),
-    "t5-3b": _t5("2.8B", "Raffel et al. 2020", (1024, 24, 32, 128, 16_384)),
-    "t5-11b": _t5("11B", "Raffel et al. 2020", (1024, 24, 128, 128, 65_536)),
+    "t5-small": _t5("60M", "Raffel et al. 2020", 512, 6, 8, 64, 2048),
+    "t5-base": _t5("220M", "Raffel et al. 2020", 768, 12, 12, 64, 3072),
+    "t5-large": _t5("770M", "Raffel et al. 2020", 1024, 24, 16, 64, 4096),
+    "t5-3b": _t5("2.8B", "Raffel et al. 2020", 1024, 24, 32, 128, 16_384),
+    "t5-11b": _t5("11B", "Raffel et al. 2020", 1024, 24, 128, 128, 65_536),
     "t5-v1.1-small": _t5_v1_1("", 512, 8, 6, 64, 1024),
     "t5-v1.1-base": _t5_v1_1("", 768, 12, 12, 64, 2048),
     "t5-v1.1-large": _t5_v1_1("", 1024, 24, 16, 64, 2816),
