@@ -14,7 +14,7 @@ def sizes(
     name: str | None = typer.Argument(None, help=tr("A published model, e.g. gpt2-xl; without it all are listed.")),
     batch: int = typer.Option(1, min=1, help=tr("How many texts at once, for the memory.")),
     context: int | None = typer.Option(
-        None, min=1, help=tr("How many tokens each has; as many as it reads, if not given.")
+        None, min=1, help=tr("How many tokens each text has; if not given, as many as the model reads.")
     ),
     as_json: bool = typer.Option(False, "--json", help=tr("Print exact numbers as JSON, for programs.")),
 ) -> None:

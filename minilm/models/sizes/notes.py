@@ -20,12 +20,14 @@ def note(name: str) -> str:
             n=count_parameters(replace(shape, vocab_size=40_478)),
         )
     if name in BERT or name in SMALL_BERT:
-        return tr(
-            "the printed size is that of the model that is pretrained; without its two heads it has {model:,}, "
-            "without the pooler too {encoder:,}",
+        said = tr(
+            "counted as it is pretrained; without its two heads it has {model:,}, without the pooler too {encoder:,}",
             model=_with(shape, "pooler"),
             encoder=_with(shape),
         )
+        return said + (f"; {_tens()}" if name in BERT else "")
+    if name.startswith("t5-v1.1"):
+        return tr("released without a paper of its own: a gate in the MLP, and a head that is not the embedding")
     return _single(shape).get(name) or (_gpt3() if name in GPT3 else "")
 
 
@@ -35,6 +37,10 @@ def _with(shape: Shape, *on_top: str) -> int:
 
 def _gpt3() -> str:
     return tr("table D.1 of the paper prints the same count in millions, to three or four digits")
+
+
+def _tens() -> str:
+    return tr("its paper rounds to tens of millions")
 
 
 def _single(shape: Shape) -> dict[str, str]:
@@ -62,9 +68,13 @@ def _single(shape: Shape) -> dict[str, str]:
         "electra-small": electra,
         "electra-base": electra,
         "electra-large": electra,
+        "t5-small": _tens(),
+        "t5-base": _tens(),
         "t5-large": tr("770M would be with a head of its own, {n:,}; as released the head is the embedding", n=untied),
         "llama-33b": tr("named 33B, printed as 32.5B"),
         "llama-65b": tr("65.2B is cut off, not rounded"),
+        "llama3.2-1b": tr("1B and 3B are names; the head is the token embedding"),
+        "llama3.2-3b": tr("1B and 3B are names; the head is the token embedding"),
         "llama2-70b": tr("64 query heads share 8 heads of keys and values"),
         "llama3.1-405b": tr("as released for transformers: 8 heads of keys and values"),
         "mistral-7b": tr("its attention reads 4,096 tokens back, in windows that slide"),
