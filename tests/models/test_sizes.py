@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minilm.errors import ConfigError
@@ -168,6 +168,8 @@ class TestFormula:
         st.sampled_from(list(BERTS)), st.integers(1, 40), st.integers(1, 20), st.integers(1, 3), st.integers(1, 3),
         st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 3), st.booleans(),
     )  # fmt: skip
+    @example("masked LM", 7, 5, 2, 3, 2, None, 1, False)
+    @example("pretraining", 7, 5, 2, 3, 2, 5, 2, False)
     def test_equals_berts_modules(
         self, kind, vocab_size, context, layers, heads, head_width, mlp_width, segments, tied
     ):
