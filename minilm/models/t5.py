@@ -98,6 +98,10 @@ class T5Config(Config):
                        last=self.vocab_size - 1)
                 )  # fmt: skip
 
+    def depth(self, decoder: bool) -> int:
+        """How many layers the decoder or the encoder has."""
+        return (self.decoder_layers if decoder else None) or self.layers
+
 
 # -------------------------------------------------------------------------------------------------------- positions
 
@@ -171,7 +175,7 @@ class T5Stack(Module):
                 bias=False,
                 scale=1.0,
             )
-            for _ in range(c.decoder_layers if decoder else c.layers)
+            for _ in range(c.depth(decoder))
         ]
         self.final_norm = RMSNorm(c.width, c.epsilon)
         self.dropout = Dropout(c.dropout)
@@ -408,20 +412,15 @@ def encoder_states(model: Any, ids: Any, attention_mask: Any) -> Iterator[Any]:
 
 def begin(model: Module, config: T5Config) -> None:
     """Give weights that were drawn from N(0, 1) the σ that T5's begin with."""
-    D, H, K = config.width, config.heads, config.head_width
-    reads_x = D**-0.5
-    sigma: dict[str, Any] = {
-        "position_bias": reads_x,
-        "qkv": np.repeat([reads_x * K**-0.5, reads_x], [H * K, 2 * H * K]),
-        "query": reads_x * K**-0.5,
-        "key_value": reads_x,
-        "out": (H * K) ** -0.5,
-        "gate": reads_x,
-        "up": reads_x,
-        "down": config.mlp_width**-0.5,  # type: ignore[operator]
-    }
     for name, p in model.named_parameters():
-        p.data *= asarray(config.initial_factor * sigma.get(name.split(".")[-2], 1.0), p.dtype)
+        part, std = name.split(".")[-2], xp.full(p.shape[-1], config.initial_factor, dtype=p.dtype)
+        if part == "position_bias":
+            std *= config.width**-0.5
+        elif ".blocks." in name and p.ndim == 2:
+            std *= p.shape[0] ** -0.5  # it adds up so many numbers
+        if part in ("qkv", "query"):
+            std[: config.heads * config.head_width] *= config.head_width**-0.5
+        p.data *= std
 
 
 def _checked(mask: Any, wanted: tuple[int, int], name: str) -> Any:

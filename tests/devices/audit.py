@@ -45,6 +45,8 @@ HOST = {
     "models/gpt.py:attention_weights": "ids that were brought down, before they are used",
     "models/gpt_heads.py:_Head._language_loss": "how many tokens are scored is asked of arrays that were brought down",
     "models/heads.py:best_spans": "works on logits that were brought down",
+    "models/t5.py:T5Stack.biases": "distances between positions are known on the host",
+    "models/t5.py:bucket": "distances are looked up on the host, where a border lies on the same side for all devices",
     "nn/init.py:TruncatedGenerator.standard_normal": "draws on the host, as every initialisation does",
     "nn/module.py:Module.state_dict": "copies what numpy() brought down",
     "seeing/graph.py:describe": "what to_numpy brought down",

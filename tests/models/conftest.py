@@ -1,9 +1,9 @@
-"""A small GPT and a small BERT, their weights large and random so that no part is idle: attention far from even."""
+"""A small GPT, BERT and T5, their weights large and random so that no part is idle: attention far from even."""
 
 import numpy as np
 import pytest
 
-from minilm.models import GPT, BertConfig, BertForPreTraining, GPTConfig
+from minilm.models import GPT, T5, BertConfig, BertForPreTraining, GPTConfig, T5Config
 
 
 @pytest.fixture
@@ -35,6 +35,22 @@ def lively_bert():
         for name, p in model.named_parameters():
             middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             p.assign(middle + 0.4 * rng.standard_normal(p.shape))
+        return model
+
+    return make
+
+
+@pytest.fixture
+def lively_t5():
+    """make(dtype, seed, **settings) -> a T5 in evaluation mode whose parameters all are random."""
+
+    def make(dtype=np.float64, seed=0, kind=T5, **settings):
+        shape = {"vocab_size": 13, "width": 12, "layers": 2, "decoder_layers": 3, "heads": 3, "head_width": 5}
+        config = T5Config(**{**shape, "mlp_width": 17, "buckets": 8, "max_distance": 6, "epsilon": 0.05, **settings})
+        model = kind(config).astype(dtype).eval()
+        rng = np.random.default_rng(seed)
+        for name, p in model.named_parameters():
+            p.assign((1.0 if "norm" in name else 0.0) + 0.4 * rng.standard_normal(p.shape))
         return model
 
     return make

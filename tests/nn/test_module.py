@@ -216,4 +216,9 @@ def test_names_of_modules_are_paths():
     model = GPT(GPTConfig(vocab_size=5, context=4, width=4, layers=2, heads=2))
     named = dict(model.named_modules())
     assert named[""] is model and named["blocks.1.attention.qkv"] is model.blocks[1].attention.qkv
-    assert [name for name, _ in model.blocks[0].mlp.named_modules("mlp")] == ["mlp", "mlp.up", "mlp.down", "mlp.dropout"]
+    assert [name for name, _ in model.blocks[0].mlp.named_modules("mlp")] == [
+        "mlp",
+        "mlp.up",
+        "mlp.down",
+        "mlp.dropout",
+    ]

@@ -2,6 +2,7 @@
 
 from minilm.models.huggingface.bert import BERT
 from minilm.models.huggingface.gpt import GPT1, GPT2
+from minilm.models.huggingface.t5 import T5_FAMILY
 from minilm.models.huggingface.tables import Family
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (GPT1, GPT2, BERT)}
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (GPT1, GPT2, BERT, T5_FAMILY)}

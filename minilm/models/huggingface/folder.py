@@ -42,7 +42,7 @@ def load(folder: str | Path, kind: type | None = None, on_notice: Callable[[str]
         config = family.read_config(settings)
         settings.finish()
         stored = _by_plain_name(family, open_arrays(folder))
-        model = family.architectures[architecture](config, settings.published, stored.keys())
+        model = family.architectures[architecture](config, settings.published, stored)
     except ConfigError as error:
         raise ConfigError(tr("{file}: {reason}", file=folder / CONFIG, reason=error)) from error
     if kind is not None and not isinstance(model, kind):
