@@ -1,6 +1,7 @@
 """Memory and FLOPs: by hand, by the figures that papers print, and by what the engine itself counts."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,18 @@ from hypothesis import strategies as st
 
 import minilm as ml
 from minilm.errors import ConfigError
-from minilm.models import GPT, BertConfig, BertForPreTraining, GPTConfig, Shape, count_parameters
+from minilm.models import (
+    GPT,
+    T5,
+    BertConfig,
+    BertForPreTraining,
+    GPTConfig,
+    Llama,
+    LlamaConfig,
+    Shape,
+    T5Config,
+    count_parameters,
+)
 from minilm.models.sizes import (
     PUBLISHED,
     activation_memory,
@@ -74,6 +86,34 @@ class TestActivations:
         """T5-small: attention 2 · 512 + 4 · 512 (its norm in it), MLP 2 · 512 + 2 · 2048; six and six layers."""
         attention, mlp = 1024 + 2048, 1024 + 4096
         assert activation_memory(shape("t5-small"), "bf16", 2, 10) == 2 * 20 * (18 * attention + 12 * mlp)
+
+    @pytest.mark.parametrize(
+        ("model", "config"),
+        [
+            (GPT, lambda L: GPTConfig(50, 64, 64, L, 4)),
+            (BertForPreTraining, lambda L: BertConfig(50, 64, 64, L, 4)),
+            (Llama, lambda L: LlamaConfig(50, 64, 64, L, 4, kv_heads=2, mlp_width=192)),
+            (T5, lambda L: T5Config(50, 64, L, heads=4, head_width=16)),
+        ],
+    )
+    def test_our_engine_keeps_no_less_and_at_most_twice_as_much(self, model, config):
+        """Of two more blocks, as what the embeddings and all else keep is the same."""
+        kept = [held(model(config(L))) for L in (1, 3)]
+        formula = [activation_memory(Shape.of(config(L)), "float32", 4, 64) for L in (1, 3)]
+        assert 1 <= (kept[1] - kept[0]) / (formula[1] - formula[0]) <= 2
+
+
+def held(model):
+    """The bytes that are held when the forward of a batch of 4 × 64 tokens is done."""
+    ids = np.random.default_rng(0).integers(0, 50, (4, 64))
+    arguments = (ids, ids) if isinstance(model, T5) else (ids,)
+    forward = model.bert if isinstance(model, BertForPreTraining) else model.hidden
+    tracemalloc.start()
+    result = forward(*arguments)
+    found, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del result
+    return found
 
 
 class TestServing:

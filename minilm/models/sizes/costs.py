@@ -42,8 +42,8 @@ def activation_memory(shape: Shape, precision: str = "float32", batch: int = 1, 
 
     For GPT 16 D numbers: 32 B T D bytes in bf16, the 34 of Korthikanti et al. 2022 (section 4.1) but for the masks of
     dropout. Not in it: attention's weights (2 H T for each token where they are kept; our kernel makes them again), the
-    embeddings, the logits, and what the optimizer and a program itself need. A decoder's block reads as many tokens of
-    the encoder as of its own.
+    embeddings, the logits, and what a program keeps beyond need: our engine, up to twice as much in all. A decoder's
+    block reads as many tokens of the encoder as of its own.
     """
     s, B, T = shape, batch, checked_context(shape, context)
     _check_batch(batch)
