@@ -10,12 +10,13 @@ from minilm.cli.app import main
 from minilm.cli.generate import load_trained
 from minilm.errors import CheckpointError
 from minilm.generation import generate
-from minilm.models import GPT, gpt_config
+from minilm.models import GPT, GPTConfig
 from minilm.text.char import CharTokenizer
 from minilm.training.checkpoint import save_checkpoint
 from minilm.training.run import Run
 
 CHARACTERS = CharTokenizer("\n abcdefghijklmnopqrstuvwxyz")
+TINY = GPTConfig(CHARACTERS.vocab_size, context=32, width=32, layers=2, heads=2)
 
 
 def minilm(*args, capsys):
@@ -31,17 +32,16 @@ def minilm(*args, capsys):
 @pytest.fixture
 def run(tmp_path):
     """A run folder with two checkpoints of two models."""
-    config = gpt_config("tiny", vocab_size=CHARACTERS.vocab_size)
-    settings = {"model": config.to_dict(), "tokenizer": CHARACTERS.fingerprint}
+    settings = {"model": TINY.to_dict(), "tokenizer": CHARACTERS.fingerprint}
     made = Run.create(tmp_path / "run", settings, CHARACTERS)
     for step in (100, 200):
-        model = GPT(config, seed=step)
+        model = GPT(TINY, seed=step)
         save_checkpoint(made.checkpoints, step, model.state_dict(), {}, {"metrics": {}})
     return made.folder
 
 
 def continuation(seed_of_model, prompt, tokens, **settings):
-    model = GPT(gpt_config("tiny", vocab_size=CHARACTERS.vocab_size), seed=seed_of_model)
+    model = GPT(TINY, seed=seed_of_model)
     return CHARACTERS.decode(generate(model, CHARACTERS.encode(prompt), tokens, **settings))
 
 
@@ -132,7 +132,7 @@ def test_a_vocabulary_of_another_size(run, capsys):
 
 
 def test_weights_of_another_model(run, capsys):
-    edited(run, model=gpt_config("tiny", vocab_size=30, layers=1).to_dict())
+    edited(run, model={**TINY.to_dict(), "vocab_size": 30, "layers": 1})
     said = refused(run, "a", capsys=capsys)
     assert "unexpected: blocks.1.attention.out.bias, " in said and "token_embedding.weight (28, 32) ≠ (30, 32)" in said
 

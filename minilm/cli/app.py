@@ -34,6 +34,8 @@ def commands() -> dict[str, tuple[str, str]]:
         "predict": ("minilm.cli.predict:predict", tr("Let a fine-tuned model answer for a file or a text.")),
         "transfer": ("minilm.cli.transfer:transfer", tr("Measure what pretraining brings on mundito's tasks.")),
         "zeroshot": ("minilm.cli.zeroshot:zeroshot", tr("Ask a language model for a class it was never taught.")),
+        "sizes": ("minilm.cli.sizes:sizes", tr("Published models: exact parameter counts, memory and FLOPs.")),
+        "blocks": ("minilm.cli.blocks:blocks", tr("One block, many models: what each of them does differently.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }
 

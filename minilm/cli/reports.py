@@ -12,8 +12,11 @@ from minilm.i18n import ntr, tr
 NAMES = {"gpt": "GPT", "bert": "BERT"}
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold_last: bool = False) -> None:
-    """A table on a terminal, elsewhere plain lines with tabs. All columns but the first are right-aligned."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold_last: bool = False, words: bool = False
+) -> None:
+    """A table on a terminal, elsewhere plain lines with tabs. All columns but the first are right-aligned, unless they
+    hold words."""
     from rich.console import Console
     from rich.table import Table
 
@@ -25,7 +28,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bol
         return
     found = Table(title=title or None)
     for i, column in enumerate(columns):
-        found.add_column(column, justify="right" if i else "left")
+        found.add_column(column, justify="right" if i and not words else "left")
     for i, row in enumerate(rows):
         found.add_row(*row, style="bold" if bold_last and i == len(rows) - 1 else None)
     Console().print(found)

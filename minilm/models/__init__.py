@@ -18,21 +18,18 @@ from minilm.models.heads import (
 )
 from minilm.models.llama import Llama, LlamaConfig
 from minilm.models.sizes import (
-    BERT_SIZES,
-    SIZES,
+    Shape,
     bert_config,
-    bert_parameters_by_part,
-    count_bert_parameters,
     count_parameters,
     gpt_config,
+    llama_config,
     parameters_by_part,
+    t5_config,
 )
 from minilm.models.t5 import T5, T5Config, T5Encoder
 
 __all__ = [
-    "BERT_SIZES",
     "GPT",
-    "SIZES",
     "T5",
     "Bert",
     "BertConfig",
@@ -49,13 +46,14 @@ __all__ = [
     "Llama",
     "LlamaConfig",
     "Model",
+    "Shape",
     "T5Config",
     "T5Encoder",
     "bert_config",
-    "bert_parameters_by_part",
     "best_spans",
-    "count_bert_parameters",
     "count_parameters",
     "gpt_config",
+    "llama_config",
     "parameters_by_part",
+    "t5_config",
 ]

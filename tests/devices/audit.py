@@ -29,7 +29,7 @@ HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", 
               "ngram.py", "plots.py", "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
-              "training/objectives.py", "models/sizes.py", "models/huggingface")  # fmt: skip
+              "training/objectives.py", "models/sizes", "models/huggingface")  # fmt: skip
 HOST = {
     "autograd/gradcheck.py:_check_entries": "works on a gradient that was brought down",
     "autograd/gradcheck.py:_report": "words about numbers of the host",
