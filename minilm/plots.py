@@ -228,7 +228,7 @@ def filled_masks(path: str | Path, masks: Sequence[FilledMask], title: str) -> P
                 axes.annotate(f"{share:.2f}", (share + 0.015, y), color=color, fontsize=7.5, va="center")
         axes.set_yticks(at, [word for word, _, _ in mask.words])
         axes.set(xlim=(0, 1.12), ylim=(-0.6, len(mask.words) - 0.4), xticks=[0, 0.25, 0.5, 0.75, 1])
-        text = textwrap.fill(mask.text, 58)
+        text = textwrap.fill(mask.text.replace(" .", "\N{NO-BREAK SPACE}."), 58)  # no full stop by itself
         axes.set_title(f"{mask.what}\n", loc="left", color=INK, fontsize=10, pad=12 + 11 * (text.count("\n")))
         axes.annotate(text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
         _quiet(axes)

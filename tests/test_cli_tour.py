@@ -2,12 +2,13 @@
 
 import json
 import signal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minilm.cli import tour, tour_bert
+from minilm.cli import tour, tour_bert, tour_gpt
 from minilm.cli.app import main
 from minilm.mundito import Mundito, MunditoConfig
 from minilm.mundito.oracle import fill_distribution
@@ -16,14 +17,19 @@ from minilm.training.run import Run
 
 HEADINGS = [f"{n}. " for n in range(1, 8)]
 LEFT = ("gpt/loss.png", "gpt/attention.png", "gpt/samples.txt", "bert/loss.png", "bert/masks.png",
-        "sentiment/arms.png", "sentiment/results.json")  # fmt: skip
+        "tagging/arms.png", "tagging/results.json")  # fmt: skip
 
 
 @pytest.fixture
-def minilm(capsys: Any, monkeypatch: Any) -> Any:
-    """Run a command line in this process, with few examples: exit status, stdout, stderr."""
+def minilm(capsys: Any, monkeypatch: Any, tmp_path_factory: Any) -> Any:
+    """Run a command line in this process, on a short text and few examples: exit status, stdout, stderr."""
     for name, value in (("LABELS", 4), ("SEEDS", 2), ("DEV", 10), ("TEST", 10), ("GUESSED", 6)):
         monkeypatch.setattr(tour_bert, name, value)
+    words = [f"{a}{b}{c}" for a in "bcdfghjk" for b in "aeiou" for c in "lmnrstvz"]
+    text = tmp_path_factory.mktemp("texts") / "text.txt"
+    said = [f"The {a}{b} is a class definition. If the {b} is {a}, no." for a, b in pairwise(words)]
+    text.write_text("\n\n".join(said * 2))
+    monkeypatch.setattr(tour_gpt, "TEXT", str(text))
 
     def run(*args: object) -> tuple[int, str, str]:
         try:
@@ -109,10 +115,10 @@ def test_a_recipe_is_shortened_and_never_lengthened(recipe: Any) -> None:
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_world_can_write_what_is_asked_and_the_hidden_word_is_possible(language: str) -> None:
     world = Mundito(MunditoConfig(language=language))
-    for what, ids, place in tour_bert.questions(world):
+    for what, ids, place, _, right in tour_bert.questions(world):
         assert len(ids) + 2 <= BERT_RECIPES["tour"].context, what
         truth = fill_distribution(world, [world.id_of["<bos>"], *ids], place + 1)
-        assert truth[ids[place]] > 0, what
+        assert ids[place] in right and truth[ids[place]] > 0 and not (truth[right].sum() < 0.9), what
 
 
 def test_settings_are_kept(tmp_path: Path) -> None:

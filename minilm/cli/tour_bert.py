@@ -9,8 +9,8 @@ import typer
 from minilm.cli.tour import Places, heading, shortened, trained
 from minilm.i18n import language, ntr, tr
 
-LABELS, SEEDS, UPDATES = 64, 3, 150  # of the task: labelled sentences, runs of each arm, updates of a run
-DEV, TEST = 200, 500
+LABELS, SEEDS, UPDATES = 16, 3, 100  # of the task: labelled sentences, runs of each arm, updates of a run
+DEV, TEST = 200, 300
 GUESSED = 60  # words that are hidden in new documents
 
 
@@ -26,19 +26,21 @@ def second_half(tour: Path, threads: int, steps: int | None) -> Places:
     heading(tr("5. How it fills masks, beside what can be known"))
     places = [(tr("the BERT's run"), tour / "bert"), *fill(pretraining, trainer.model)]
 
-    heading(tr("6. What pretraining brings to a task with {n} labelled sentences", n=LABELS))
-    return places + task(tour / "bert", tour / "sentiment", steps)
+    heading(tr("6. What pretraining brings to a task that is shown {n} labelled sentences", n=LABELS))
+    return places + task(tour / "bert", tour / "tagging", steps)
 
 
 # ----------------------------------------------------------------------------------------------------------- masks
 
 
 class Masked(NamedTuple):
-    """A text with a hidden word: what is asked for, its ids with [MASK] in it, the model's and the source's
-    distributions (V,) of the word."""
+    """A text with a hidden word: what is asked for, its ids with [MASK] in it, which words are right, as a group and
+    by their ids, and the model's and the source's distributions (V,) of the word."""
 
     what: str
     ids: list[int]
+    group: str
+    right: list[int]
     guessed: Any
     truth: Any
 
@@ -54,9 +56,13 @@ def fill(pretraining: Any, model: Any) -> Places:
     shown = chosen(pretraining, model)
     for text in shown:
         typer.echo("")
-        typer.secho(f"  {text.what}", italic=True)
-        typer.echo(wrapped(tokenizer.decode(text.ids), "    "))
+        typer.secho(text.what, italic=True)
+        typer.echo(wrapped(tokenizer.decode(text.ids), "  "))
         show_fill(tokenizer, best(tokenizer, text.guessed, 3), text.truth)
+        typer.echo(
+            tr("{group}: model {p}, source {q}", group=text.group, p=f"{text.guessed[text.right].sum():.4f}",
+               q=f"{text.truth[text.right].sum():.4f}")
+        )  # fmt: skip
     typer.echo("")
     typer.echo(in_new_documents(tokenizer, pretraining.guesses(model, GUESSED)))
     title = tr("A {kind} of {n:,} parameters on {name}", kind="BERT", n=model.num_parameters(), name="Mundito")
@@ -73,42 +79,53 @@ def chosen(pretraining: Any, model: Any) -> list[Masked]:
     from minilm.text.pairs import encode_pair
 
     world, tokenizer, found = pretraining.source.world, pretraining.tokenizer, []
-    for what, ids, place in questions(world):
+    for what, ids, place, group, right in questions(world):
         masked = [*ids[:place], world.id_of["[MASK]"], *ids[place + 1 :]]
         encoding = encode_pair(tokenizer, masked, max_length=pretraining.recipe.context)
         (guessed,) = fill_positions(model, encoding, [place + 1])
         truth = fill_distribution(world, [world.id_of["<bos>"], *masked], place + 1)
-        found.append(Masked(what, masked, guessed, truth))
+        found.append(Masked(what, masked, group, right, guessed, truth))
     return found
 
 
-def questions(world: Any) -> list[tuple[str, list[int], int]]:
-    """(what it asks for, a text's ids, the place of the word to hide) in words of the world."""
+class Question(NamedTuple):
+    """What it asks for; a text's ids, and the place of the word to hide; the right words' name and their ids."""
+
+    what: str
+    ids: list[int]
+    place: int
+    group: str
+    right: list[int]
+
+
+def questions(world: Any) -> list[Question]:
+    """Texts in words of the world that each ask for something else that is to be learned."""
     from minilm.mundito.tasks import Maker
 
     make, lex = Maker(world, 1, "tour"), world.lexicon
     slots = make.slots()
     start = [*make.introduction(slots[0]), *make.introduction(slots[1])]
-    asked = [*start, *make.question(slots[0]), *make.ids(make.coloured(slots[0].colour, slots[0].animal), lex.stop)]
-    place, verb, thing = lex.places[3], lex.verbs[3], lex.objects[1]
+    colour = make.ids(make.coloured(slots[0].colour, slots[0].animal))
+    asked = [*start, *make.question(slots[0]), *colour, *make.ids(lex.stop)]
+    that_colour = tr("that colour"), list(colour)
+    place, thing = lex.places[3], lex.objects[1]
     before_verb = make.ids(
         lex.where, lex.definite[place.gender][0], place.singular, make.the(slots[0].animal, 1),
         lex.who, lex.lives[1], lex.along, make.the(slots[1].animal),
     )  # fmt: skip
+    plural = make.ids(tuple(forms[1] for forms in lex.verbs))
     after_verb = make.ids(lex.definite[thing.gender][0], thing.singular, lex.stop)
-    name = lex.names[slots[1].name]
+    name, gender = lex.names[slots[1].name], lex.animals[slots[1].animal].gender
     feels = [*start, *make.ids(name.singular, lex.feels)]
-    why = make.ids(lex.because, make.the(slots[1].animal), lex.denies)
-    adjective = lex.good[0][lex.animals[slots[1].animal].gender]
-    mood = lex.sad[0][name.gender]
-    colour = len(make.introduction(slots[0])) - 2
+    sad = make.ids(tuple(forms[name.gender] for forms in lex.sad))
+    why = make.ids(lex.because, make.the(slots[1].animal), lex.affirms, lex.bad[0][gender], lex.stop)
     return [
-        (tr("a colour that was told before"), asked, len(asked) - 2),
-        (tr("a colour that is told only afterwards"), asked, colour),
-        (tr("a verb that agrees with its noun, not with the nearer one"),
-         [*start, *before_verb, *make.ids(verb[1]), *after_verb], len(start) + len(before_verb)),
-        (tr("a mood, from its reason and a negation"),
-         [*feels, *make.ids(mood), *why, *make.ids(adjective, lex.stop)], len(feels)),
+        Question(tr("a colour that was told before"), asked, len(asked) - 2, *that_colour),
+        Question(tr("a colour that is told only afterwards"), asked, len(make.introduction(slots[0])) - 2, *that_colour),
+        Question(tr("a verb that agrees with its noun, not with the nearer one"), [*start, *before_verb, plural[3],
+                 *after_verb], len(start) + len(before_verb), tr("all plural verbs"), list(plural)),
+        Question(tr("a mood, from the reason given for it"), [*feels, sad[0], *why], len(feels), tr("all sad moods"),
+                 list(sad)),
     ]  # fmt: skip
 
 
@@ -151,7 +168,7 @@ def wrapped(text: str, indent: str) -> str:
 
 
 def task(run: Path, folder: Path, steps: int | None) -> Places:
-    """Is a sentence kind or not: fine-tuned from the pretrained model and from scratch, with paired seeds."""
+    """Say what each word of a sentence is: fine-tuned from the pretrained model and from scratch, with paired seeds."""
     from minilm.cli.transfer import show, tell
     from minilm.transfer.comparisons import arms_of, mundito_data, world_of
     from minilm.transfer.experiment import Experiment, Plan
@@ -159,12 +176,13 @@ def task(run: Path, folder: Path, steps: int | None) -> Places:
     from minilm.transfer.pretrained import Pretrained
 
     pretrained = Pretrained.open(run)
-    data = mundito_data(world_of(pretrained), "sentiment", DEV, TEST)
+    data = mundito_data(world_of(pretrained), "tagging", DEV, TEST)
     arms = tuple(arms_of("pretraining", pretrained.config.layers))
     updates = min(UPDATES, steps or UPDATES)
-    rows = Experiment(
-        {"pretrained": pretrained}, data, Plan(arms, (LABELS,), SEEDS, trials=1, steps=updates), folder
-    ).run(tell)
+    plan = Plan(arms, (LABELS,), SEEDS, trials=1, steps=updates)
+    typer.echo(tr("task: is a word a name, an animal, a place, a verb, …; both arms see the same sentences"))
+    rows = Experiment({"pretrained": pretrained}, data, plan, folder).run(tell)
     show(rows)
-    picture = arms_bars(folder / "arms.png", rows, tr("accuracy"), tr("Sentiment of {n} labelled sentences", n=LABELS))
+    title = tr("The role of each word, learned from {n} sentences", n=LABELS)
+    picture = arms_bars(folder / "arms.png", rows, tr("part of the words that are tagged right"), title)
     return [(tr("the task's runs"), folder), (tr("with and without pretraining"), picture)]

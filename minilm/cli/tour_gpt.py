@@ -9,6 +9,7 @@ import typer
 from minilm.cli.tour import Places, heading, shortened, trained
 from minilm.i18n import tr
 
+TEXT = "pydocs"
 PROMPTS = ("The ", "A class definition ", "If the ")
 
 
@@ -19,7 +20,7 @@ def first_half(tour: Path, threads: int, steps: int | None) -> Places:
 
     heading(tr("1. A GPT made of nothing but NumPy reads the documentation of Python"))
     folder = tour / "gpt"
-    pretraining, trainer = trained("pydocs", shortened(RECIPES["tour"], steps), folder, threads, Sampler)
+    pretraining, trainer = trained(TEXT, shortened(RECIPES["tour"], steps), folder, threads, Sampler)
 
     heading(tr("2. What it has learned, beside models that only count"))
     loss = pretraining.final_loss(trainer)
