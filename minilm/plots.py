@@ -123,6 +123,7 @@ def masked_curve(path: str | Path, records: Sequence[dict[str, Any]], title: str
         axes.set_ylabel(label, color=INK)
         _quiet(axes)
         axes.legend(frameon=False, labelcolor=INK, loc="best", title=tr("validation; pale: training"), title_fontsize=8)
+    figure.get_layout_engine().set(wspace=0.05)
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return _save(figure, path)
 
@@ -222,7 +223,7 @@ def filled_masks(path: str | Path, masks: Sequence[FilledMask], title: str) -> P
         axes = figure.add_subplot(rows, columns, number + 1)
         at = np.arange(len(mask.words))[::-1]
         for shift, place, color, label in ((0.2, 1, VALIDATION, tr("model")), (-0.2, 2, MUTED, tr("source"))):
-            p = [float(word[place]) for word in mask.words]  # type: ignore[arg-type]
+            p = [float(word[place]) for word in mask.words]
             axes.barh(at + shift, p, 0.36, color=color, label=label)
             for y, share in zip(at + shift, p, strict=True):
                 axes.annotate(f"{share:.2f}", (share + 0.015, y), color=color, fontsize=7.5, va="center")
@@ -230,7 +231,9 @@ def filled_masks(path: str | Path, masks: Sequence[FilledMask], title: str) -> P
         axes.set(xlim=(0, 1.12), ylim=(-0.6, len(mask.words) - 0.4), xticks=[0, 0.25, 0.5, 0.75, 1])
         text = textwrap.fill(mask.text.replace(" .", "\N{NO-BREAK SPACE}."), 58)  # no full stop by itself
         axes.set_title(f"{mask.what}\n", loc="left", color=INK, fontsize=10, pad=12 + 11 * (text.count("\n")))
-        axes.annotate(text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
+        axes.annotate(
+            text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8
+        )
         _quiet(axes)
         axes.grid(axis="x", color=GRID, linewidth=0.7)
         axes.grid(axis="y", visible=False)

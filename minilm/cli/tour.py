@@ -1,9 +1,9 @@
-"""`minilm tour`: the main job from end to end. A GPT learns real text, a BERT a little world, and learns a task from it."""
+"""`minilm tour`: the main job from end to end. A GPT learns real text, a BERT a little world and then a task."""
 
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ def tour(
 ) -> None:
     from minilm.cli import tour_bert, tour_gpt
 
-    folder, steps = open_folder(out, resume, steps)
+    folder, most = open_folder(out, resume, steps)
     with resumable(folder):
-        places = tour_gpt.first_half(folder, threads, steps)
-        places += tour_bert.second_half(folder, threads, steps)
+        places = tour_gpt.first_half(folder, threads, most)
+        places += tour_bert.second_half(folder, threads, most)
     heading(tr("7. Where everything lies"))
     for what, path in places:
         typer.echo(f"  {what}: {path}")

@@ -107,7 +107,7 @@ def questions(world: Any) -> list[Question]:
     start = [*make.introduction(slots[0]), *make.introduction(slots[1])]
     colour = make.ids(make.coloured(slots[0].colour, slots[0].animal))
     asked = [*start, *make.question(slots[0]), *colour, *make.ids(lex.stop)]
-    that_colour = tr("that colour"), list(colour)
+    first, that_colour = len(make.introduction(slots[0])) - 2, (tr("that colour"), list(colour))
     place, thing = lex.places[3], lex.objects[1]
     before_verb = make.ids(
         lex.where, lex.definite[place.gender][0], place.singular, make.the(slots[0].animal, 1),
@@ -121,7 +121,7 @@ def questions(world: Any) -> list[Question]:
     why = make.ids(lex.because, make.the(slots[1].animal), lex.affirms, lex.bad[0][gender], lex.stop)
     return [
         Question(tr("a colour that was told before"), asked, len(asked) - 2, *that_colour),
-        Question(tr("a colour that is told only afterwards"), asked, len(make.introduction(slots[0])) - 2, *that_colour),
+        Question(tr("a colour that is told only afterwards"), asked, first, *that_colour),
         Question(tr("a verb that agrees with its noun, not with the nearer one"), [*start, *before_verb, plural[3],
                  *after_verb], len(start) + len(before_verb), tr("all plural verbs"), list(plural)),
         Question(tr("a mood, from the reason given for it"), [*feels, sad[0], *why], len(feels), tr("all sad moods"),

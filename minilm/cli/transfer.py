@@ -90,10 +90,14 @@ def _draw(folder: Path, rows: Sequence[Any], task: str, compare: str) -> None:
     from minilm.transfer.pictures import arms_bars, labels_curve
 
     title = tr("{task}: {compare}", task=task, compare=compare)
+    measure = {"questions": tr("exact match"), "tagging": tr("part of the words that are tagged right")}.get(
+        task, tr("accuracy")
+    )
     counts = sorted({row.labels for row in rows})
     if len(counts) > 1:
-        typer.echo(tr("picture: {path}", path=labels_curve(folder / "labels.png", rows, tr("score"), title)))
+        typer.echo(tr("picture: {path}", path=labels_curve(folder / "labels.png", rows, measure, title)))
     for n in counts if compare != "pretraining" else ():
         of_count = [row for row in rows if row.labels == n]
-        path = arms_bars(folder / f"arms-{n}.png", of_count, tr("score"), f"{title}, {n}")
+        heading = ntr("{title}, {n} labelled example", "{title}, {n} labelled examples", n, title=title)
+        path = arms_bars(folder / f"arms-{n}.png", of_count, measure, heading)
         typer.echo(tr("picture: {path}", path=path))

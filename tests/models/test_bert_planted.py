@@ -1,4 +1,4 @@
-"""Mistakes with BERT and with transfer that people make, planted in a copy of minilm one by one: the named test catches each."""
+"""Mistakes with BERT and transfer that people make, planted in a copy of minilm: the named test catches each."""
 
 import os
 import shutil

@@ -142,7 +142,9 @@ class TestWindows:
             holding = [w for w in windows if w.label != (0, 0)]
             assert holding or last - first + 1 > size // 2
             left_out = [w.lost for w in windows]
-            assert left_out == ([w.label == (0, 0) and not no_answer for w in windows] if holding else [True] * len(windows))
+            assert left_out == (
+                [w.label == (0, 0) and not no_answer for w in windows] if holding else [True] * len(windows)
+            )
 
     @given(st.integers(1, 60), st.integers(8, 30))
     def test_all_are_learned_from_where_there_is_no_answer(self, n, length) -> None:
