@@ -146,12 +146,15 @@ def in_new_documents(tokenizer: Any, guesses: Sequence[Any]) -> str:
 
 
 def panel(tokenizer: Any, text: Masked, words: int = 4) -> Any:
-    """The words that both together find most probable, as a picture shows them."""
+    """The right words together where there are several, and the words that both together find most probable."""
     from minilm.filling import token_text
     from minilm.plots import FilledMask
 
     found = sorted(range(len(text.truth)), key=lambda i: -(text.guessed[i] + text.truth[i]))[:words]
     bars = [(token_text(tokenizer, i), float(text.guessed[i]), float(text.truth[i])) for i in found]
+    if len(text.right) > 1:
+        group = (text.group, float(text.guessed[text.right].sum()), float(text.truth[text.right].sum()))
+        bars = [group, *bars[:-1]]
     return FilledMask(text.what, tokenizer.decode(text.ids), bars)
 
 

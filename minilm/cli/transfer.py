@@ -82,7 +82,7 @@ def show(rows: Sequence[Any]) -> None:
         same = row.arm == next(r for r in rows if r.labels == row.labels).arm
         against = "" if same else f"{row.difference:+.3f} ± {row.difference_se:.3f}"
         lines.append((row.arm, f"{row.labels:,}", f"{row.rate:g}", f"{row.mean:.3f} ± {row.deviation:.3f}", against))
-    columns = [tr("arm"), tr("labels"), tr("rate"), tr("score ± deviation"), tr("difference ± standard error")]
+    columns = [tr("arm"), tr("labels"), tr("rate"), tr("score ± deviation"), tr("difference ± its error")]
     table("", columns, lines)
 
 
