@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Another Python: make test PYTHON=python3.12. Another environment: VENV=folder."
 
-tour: $(VENV)/core.stamp ## train a small GPT on real text, compare it with n-grams, read what it writes
+tour: $(VENV)/core.stamp ## a GPT learns real text and writes; a BERT fills masks and learns a task
 	$(BIN)/minilm tour
 
 test: $(VENV)/test.stamp ## the tests (minutes)

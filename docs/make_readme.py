@@ -18,9 +18,9 @@ def new_tour() -> Path:
 
 def main() -> None:
     run = Path(sys.argv[1]) if len(sys.argv) > 1 else new_tour()
-    for picture in ("loss.png", "attention.png"):
-        shutil.copy(run / picture, ROOT / "docs" / picture)
-    samples = (run / "samples.txt").read_text(encoding="utf-8").rstrip()
+    for picture in ("gpt/loss.png", "gpt/attention.png", "bert/masks.png", "tagging/arms.png"):
+        shutil.copy(run / picture, ROOT / "docs" / Path(picture).name)
+    samples = (run / "gpt" / "samples.txt").read_text(encoding="utf-8").rstrip()
     readme = ROOT / "README.md"
     begin, end = "<!-- sample: begin (make readme) -->", "<!-- sample: end -->"
     pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)

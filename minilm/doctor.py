@@ -2,6 +2,7 @@
 
 facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
 advice(f)  sentences: what will be slow, why, what to do
+notes(f)   sentences: what will not work, or not all of it, however fast the rest is
 """
 
 import importlib.metadata
@@ -155,10 +156,10 @@ def folder(path: Path) -> dict[str, Any]:
 
 def advice(found: dict[str, Any]) -> list[str]:
     """What will be slow on a machine with these facts, why, and what to do; nothing when all is well."""
-    return [*_blas_advice(found["blas"], found["matmul_gflops"]), *_machine_advice(found)]
+    return [*_blas_advice(found["blas"]), *_cores_advice(found["cores"]["training"], found["blas"]["threads"] or 1)]
 
 
-def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
+def _blas_advice(blas: dict[str, Any]) -> list[str]:
     said = []
     kernel = (blas["kernel"] or "").lower()
     simd = set(blas["simd"])
@@ -170,8 +171,6 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
                 kernel=blas["forced"],
             )
         )
-    if gflops is None:
-        said.append(tr("a product of two matrices crashes: reinstall NumPy, and unset OPENBLAS_CORETYPE if it is set"))
     if blas["library"] not in ("openblas", "mkl", "accelerate"):
         said.append(
             tr(
@@ -198,9 +197,8 @@ def _blas_advice(blas: dict[str, Any], gflops: float | None) -> list[str]:
     return said
 
 
-def _machine_advice(found: dict[str, Any]) -> list[str]:
+def _cores_advice(cores: int, threads: int) -> list[str]:
     said = []
-    cores, threads = found["cores"]["training"], found["blas"]["threads"] or 1
     if cores < 2:
         said.append(
             tr("one core only: a training uses as many as there are, so it takes about twice as long as on two")
@@ -214,6 +212,14 @@ def _machine_advice(found: dict[str, Any]) -> list[str]:
                 cores=cores,
             )
         )
+    return said
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """What will not work, or not all of it, on a machine with these facts; nothing when all is well."""
+    said = []
+    if found["matmul_gflops"] is None:
+        said.append(tr("a product of two matrices crashes: reinstall NumPy, and unset OPENBLAS_CORETYPE if it is set"))
     if found["memory"] is not None and found["memory"] < 2 * 2**30:
         said.append(tr("less than 2 GiB of memory: the larger configurations may not fit"))
     if found["cupy"]["problem"]:

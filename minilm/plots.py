@@ -1,8 +1,9 @@
 """Pictures of what a training did: its loss beside what it can be set beside, and where attention looks."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,6 +123,7 @@ def masked_curve(path: str | Path, records: Sequence[dict[str, Any]], title: str
         axes.set_ylabel(label, color=INK)
         _quiet(axes)
         axes.legend(frameon=False, labelcolor=INK, loc="best", title=tr("validation; pale: training"), title_fontsize=8)
+    figure.get_layout_engine().set(wspace=0.05)
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return _save(figure, path)
 
@@ -201,6 +203,43 @@ def attention_map(path: str | Path, weights: np.ndarray, tokens: Sequence[str], 
             side.set_color(GRID)
     figure.colorbar(image, ax=figure.axes, shrink=0.7, label=tr("weight"))
     figure.suptitle(title, color=INK, fontsize=10)
+    return _save(figure, path)
+
+
+class FilledMask(NamedTuple):
+    """What is asked for; the text with its [MASK]; words, each with the model's and the source's probability."""
+
+    what: str
+    text: str
+    words: Sequence[tuple[str, float, float]]
+
+
+def filled_masks(path: str | Path, masks: Sequence[FilledMask], title: str) -> Path:
+    """One panel a text: the words that may stand at its mask, with the model's probability of each and the source's."""
+    columns = min(len(masks), 2)
+    rows = -(-len(masks) // columns)
+    figure = _figure(5.2 * columns, 2.9 * rows + 0.5)
+    for number, mask in enumerate(masks):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        at = np.arange(len(mask.words))[::-1]
+        for shift, place, color, label in ((0.2, 1, VALIDATION, tr("model")), (-0.2, 2, MUTED, tr("source"))):
+            p = [float(word[place]) for word in mask.words]
+            axes.barh(at + shift, p, 0.36, color=color, label=label)
+            for y, share in zip(at + shift, p, strict=True):
+                axes.annotate(f"{share:.2f}", (share + 0.015, y), color=color, fontsize=7.5, va="center")
+        axes.set_yticks(at, [word for word, _, _ in mask.words])
+        axes.set(xlim=(0, 1.12), ylim=(-0.6, len(mask.words) - 0.4), xticks=[0, 0.25, 0.5, 0.75, 1])
+        text = textwrap.fill(mask.text.replace(" .", "\N{NO-BREAK SPACE}."), 58)  # no full stop by itself
+        axes.set_title(f"{mask.what}\n", loc="left", color=INK, fontsize=10, pad=12 + 11 * (text.count("\n")))
+        axes.annotate(
+            text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8
+        )
+        _quiet(axes)
+        axes.grid(axis="x", color=GRID, linewidth=0.7)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", colors=INK)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return _save(figure, path)
 
 

@@ -13,6 +13,7 @@ import pytest
 import threadpoolctl
 
 from minilm import doctor
+from minilm.cli.doctor import doctor as doctor_command
 from minilm.cli.doctor import lines
 
 WELL = {
@@ -51,7 +52,7 @@ def run(*args: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_nothing_to_say_of_a_good_machine():
-    assert doctor.advice(WELL) == []
+    assert doctor.advice(WELL) == doctor.notes(WELL) == []
 
 
 @pytest.mark.parametrize(
@@ -63,18 +64,35 @@ def test_nothing_to_say_of_a_good_machine():
         ("blas.forced", "Haswell", ["OPENBLAS_CORETYPE=Haswell", "unset"]),
         ("blas.library", "blis", ["blis", "not OpenBLAS"]),
         ("blas.library", None, ["not OpenBLAS"]),
-        ("matmul_gflops", None, ["crashes"]),
         ("cores.training", 1, ["one core"]),
         ("blas.threads", 8, ["8 threads", "2 cores", "OPENBLAS_NUM_THREADS=2"]),
-        ("memory", 2**30, ["2 GiB"]),
-        ("cupy.problem", "no driver", ["no device", "no driver"]),
-        ("cache.writable", False, ["/home/ana/.cache/minilm", "MINILM_CACHE"]),
     ],
 )
 def test_says_what_is_slow_and_why(part, value, words):
     said = " ".join(doctor.advice(changed(part, value)))
     for word in words:
         assert word in said
+    assert doctor.notes(changed(part, value)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("matmul_gflops", None, ["crashes"]),
+        ("memory", 2**30, ["2 GiB"]),
+        ("cupy.problem", "no driver", ["no device", "no driver"]),
+        ("cache.writable", False, ["/home/ana/.cache/minilm", "MINILM_CACHE"]),
+    ],
+)
+def test_what_does_not_work_is_not_called_slow(part, value, words, monkeypatch, capsys):
+    facts = changed(part, value)
+    (note,) = doctor.notes(facts)
+    assert doctor.advice(facts) == [] and all(word in note for word in words)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(doctor, "facts", lambda: {**facts, "versions": {}})
+    doctor_command(as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Slow: " not in said and "Nothing here will be slow" in said and f"Note: {note}" in said
 
 
 @pytest.mark.parametrize(
@@ -136,7 +154,7 @@ def test_plain_lines_when_not_on_a_terminal():
 def test_json():
     said = json.loads(run("--json", MINILM_LANG="es").stdout)
     assert said["language"] == "es"
-    assert said.keys() == {*doctor.facts(), "advice"}
+    assert said.keys() == {*doctor.facts(), "advice", "notes"}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ RICH: Literal["rich"] | None = "rich" if sys.stdout.isatty() else None
 def commands() -> dict[str, tuple[str, str]]:
     """Name -> (where it is, what it does). Where: module:function, or module:app for one with commands of its own."""
     return {
-        "tour": ("minilm.cli.tour:tour", tr("Train a small GPT on real text and set it beside n-grams.")),
+        "tour": (
+            "minilm.cli.tour:tour",
+            tr("A GPT learns real text and writes; a BERT fills masks and learns a task."),
+        ),
         "data": ("minilm.cli.data:app", tr("The texts to learn from: list them, look at one, fetch one.")),
         "pretrain": ("minilm.cli.pretrain:app", tr("Train a GPT or a BERT from nothing on a text.")),
         "generate": ("minilm.cli.generate:generate", tr("Let a trained GPT continue a text.")),

@@ -20,5 +20,5 @@ def blocks(
     if as_json:
         return typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     rows = [(said, *(model[trait] for model in found.values())) for trait, said in trait_names().items()]
-    table("", ["", *found], rows, words=True)
+    table("", ["", *found], rows, words=range(1 + len(found)))
     typer.echo(tr("Read off tiny models of these kinds; the sizes: {command}", command="minilm sizes NAME"))

@@ -12,18 +12,18 @@ from minilm.i18n import tr
 def doctor(
     as_json: bool = typer.Option(False, "--json", help=tr("Print the facts and the advice as JSON, for programs.")),
 ) -> None:
-    from minilm.doctor import advice, facts
+    from minilm.doctor import advice, facts, notes
 
     found = facts()
-    said = advice(found)
+    slow, noted = advice(found), notes(found)
     if as_json:
-        typer.echo(json.dumps({**found, "advice": said}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({**found, "advice": slow, "notes": noted}, indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _print_table(lines(found), said)
+        _print_table(lines(found), slow, noted)
     else:
         for name, value in lines(found):
             typer.echo(f"{name}: {value}")
-        typer.echo("\n".join(said or [_well()]))
+        typer.echo("\n".join([*(slow or [_well()]), *noted]))
 
 
 def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ def _folder(folder: dict[str, Any]) -> str:
     return folder["path"] if folder["writable"] else tr("{path} (cannot be written)", path=folder["path"])
 
 
-def _print_table(rows: list[tuple[str, str]], said: list[str]) -> None:
+def _print_table(rows: list[tuple[str, str]], slow: list[str], noted: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -106,7 +106,9 @@ def _print_table(rows: list[tuple[str, str]], said: list[str]) -> None:
         table.add_row(Text(name, style="bold"), Text(value))
     console = Console()
     console.print(table)
-    for sentence in said:
+    for sentence in slow:
         console.print(Text(tr("Slow: ") + sentence, style="yellow"))
-    if not said:
+    if not slow:
         console.print(Text(_well(), style="green"))
+    for sentence in noted:
+        console.print(Text(tr("Note: ") + sentence))

@@ -13,10 +13,13 @@ NAMES = {"gpt": "GPT", "bert": "BERT"}
 
 
 def table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold_last: bool = False, words: bool = False
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    bold_last: bool = False,
+    words: Sequence[int] = (0,),
 ) -> None:
-    """A table on a terminal, elsewhere plain lines with tabs. All columns but the first are right-aligned, unless they
-    hold words."""
+    """A table on a terminal, elsewhere plain lines with tabs. words: the columns that are left-aligned."""
     from rich.console import Console
     from rich.table import Table
 
@@ -28,7 +31,7 @@ def table(
         return
     found = Table(title=title or None)
     for i, column in enumerate(columns):
-        found.add_column(column, justify="right" if i and not words else "left")
+        found.add_column(column, justify="left" if i in words else "right")
     for i, row in enumerate(rows):
         found.add_row(*row, style="bold" if bold_last and i == len(rows) - 1 else None)
     Console().print(found)
@@ -252,7 +255,7 @@ def show_fill(tokenizer: Any, guessed: Sequence[tuple[str, float]], truth: Any =
         columns += [tr("source"), tr("probability")]
         known = [(word, f"{p:.4f}") if p > 0 else ("", "") for word, p in best(tokenizer, truth, len(lines))]
         lines = [(*line, *other) for line, other in zip(lines, known, strict=True)]  # type: ignore[misc]
-    table("", columns, lines)
+    table("", columns, lines, words=(0, 2))
 
 
 REPORTS = {

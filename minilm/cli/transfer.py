@@ -46,7 +46,7 @@ def transfer(
         typer.echo(ntr("going on: {n} run is there already", "going on: {n} runs are there already",
                        len(experiment.cells)))  # fmt: skip
     try:
-        rows = experiment.run(_tell)
+        rows = experiment.run(tell)
     except Interrupted:
         raise Interrupted(
             tr("stopped; the runs that ended are kept in {folder}: the same command goes on from there", folder=folder)
@@ -66,7 +66,7 @@ def whole_numbers(name: str, text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in found)
 
 
-def _tell(cell: Any, done: int, most: int) -> None:
+def tell(cell: Any, done: int, most: int) -> None:
     typer.echo(
         tr("{done}/{most}  {arm}, {labels} labels, seed {seed}, rate {rate:g}: {score:.3f}", done=done, most=most,
            arm=cell.arm, labels=cell.labels, seed=cell.seed, rate=cell.rate, score=cell.test)
@@ -75,29 +75,29 @@ def _tell(cell: Any, done: int, most: int) -> None:
 
 def show(rows: Sequence[Any]) -> None:
     """The table: mean, deviation over the seeds, and the paired difference to the first arm with its standard error."""
-    from rich.console import Console
-    from rich.table import Table
+    from minilm.cli.reports import table
 
-    table = Table(box=None, header_style="")
-    for name, justify in ((tr("labels"), "right"), (tr("arm"), "left"), (tr("rate"), "right"), (tr("mean"), "right"),
-                          (tr("deviation"), "right"), (tr("difference"), "right"),
-                          (tr("its standard error"), "right")):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    lines = []
     for row in rows:
         same = row.arm == next(r for r in rows if r.labels == row.labels).arm
-        against = ("", "") if same else (f"{row.difference:+.3f}", f"{row.difference_se:.3f}")
-        table.add_row(f"{row.labels:,}", row.arm, f"{row.rate:g}", f"{row.mean:.3f}", f"{row.deviation:.3f}", *against)
-    Console().print(table)
+        against = "" if same else f"{row.difference:+.3f} ± {row.difference_se:.3f}"
+        lines.append((row.arm, f"{row.labels:,}", f"{row.rate:g}", f"{row.mean:.3f} ± {row.deviation:.3f}", against))
+    columns = [tr("arm"), tr("labels"), tr("rate"), tr("score ± deviation"), tr("difference ± its error")]
+    table("", columns, lines)
 
 
 def _draw(folder: Path, rows: Sequence[Any], task: str, compare: str) -> None:
     from minilm.transfer.pictures import arms_bars, labels_curve
 
     title = tr("{task}: {compare}", task=task, compare=compare)
+    measure = {"questions": tr("exact match"), "tagging": tr("part of the words that are tagged right")}.get(
+        task, tr("accuracy")
+    )
     counts = sorted({row.labels for row in rows})
     if len(counts) > 1:
-        typer.echo(tr("picture: {path}", path=labels_curve(folder / "labels.png", rows, tr("score"), title)))
+        typer.echo(tr("picture: {path}", path=labels_curve(folder / "labels.png", rows, measure, title)))
     for n in counts if compare != "pretraining" else ():
         of_count = [row for row in rows if row.labels == n]
-        path = arms_bars(folder / f"arms-{n}.png", of_count, tr("score"), f"{title}, {n}")
+        heading = ntr("{title}, {n} labelled example", "{title}, {n} labelled examples", n, title=title)
+        path = arms_bars(folder / f"arms-{n}.png", of_count, measure, heading)
         typer.echo(tr("picture: {path}", path=path))

@@ -1,7 +1,7 @@
 """Recipes: everything that decides what a training learns, but the source and the seed. One class a kind of model."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from minilm.errors import ConfigError
@@ -122,6 +122,7 @@ class BertRecipe(BaseRecipe):
     next_sentence: False leaves the second task out, and reads one text at a time.
     left_to_right: it reads only what stands before, and guesses the next token instead of masked ones.
     masking: "80/10/10", percents of the chosen that become [MASK], become random and stay; "span" or "whole-word".
+    mask_rate: which part of the tokens is chosen; a small model learns faster from more (Wettig et al. 2023).
     static_masks: an epoch is the same examples with the same masks as the one before, not new ones.
     documents: how many a source that writes as much as one likes writes to learn from. initial_std: of BertConfig; at
     a width of 64, BERT's .02 leaves the first hundred steps without a direction.
@@ -132,6 +133,7 @@ class BertRecipe(BaseRecipe):
     next_sentence: bool = True
     left_to_right: bool = False
     masking: str = "80/10/10"
+    mask_rate: float = 0.15
     static_masks: bool = False
     documents: int = 20_000
     initial_std: float = 0.02
@@ -150,8 +152,8 @@ class BertRecipe(BaseRecipe):
             )  # fmt: skip
 
     def how_to_mask(self) -> Masking:
-        """What `masking` names."""
-        return masking_named(self.masking)
+        """What `masking` names, at the rate that is asked for."""
+        return replace(masking_named(self.masking), rate=self.mask_rate)
 
     def model_config(self, vocab_size: int) -> BertConfig:
         return BertConfig(**self._shape(vocab_size), causal=self.left_to_right, initial_std=self.initial_std)
@@ -186,8 +188,8 @@ RECIPES = {
     "tiny": Recipe(
         "char", 0, 32, 2, 2, 32, batch=8, steps=100, rate=3e-3, warmup=10, dropout=0.0, evaluate_every=50, validation=50
     ),
-    # About four minutes on two cores: below the n-grams of orders 1 to 4. Tokens of two bytes see more text a step.
-    "tour": Recipe("bpe", 512, 128, 4, 4, 128, batch=16, steps=1000, rate=3e-3, warmup=50),
+    # Two to three minutes on two cores: below the n-grams of orders 1 to 4. Tokens of two bytes see more text a step.
+    "tour": Recipe("bpe", 512, 128, 4, 4, 128, batch=16, steps=700, rate=3e-3, warmup=50),
     # Under half an hour on two cores: below every n-gram.
     "small": Recipe("char", 0, 128, 4, 4, 256, batch=16, steps=3000, rate=2e-3, warmup=100, evaluate_every=250),
     # Six million words of Mundito, new ones all the time: within .09 nats of what can be known.
@@ -202,6 +204,10 @@ BERT_RECIPES = {
         "wordpiece", 512, 32, 2, 2, 32, batch=8, steps=100, rate=3e-3, warmup=10, dropout=0.0, evaluate_every=50,
         validation=50, documents=300,
     ),
+    # Little more than a minute on two cores, on Mundito: one text at a time, of which a fifth is masked.
+    "tour": BertRecipe("words", 0, 64, 2, 4, 40, batch=32, steps=2800, rate=2e-3, warmup=100, dropout=0.0,
+                       evaluate_every=200, validation=200, next_sentence=False, mask_rate=0.2, documents=6000,
+                       initial_std=0.1),
     # For texts of about a megabyte.
     "small": BertRecipe("wordpiece", 2048, 128, 4, 4, 128, batch=32, steps=3000, rate=1e-3, warmup=200,
                         evaluate_every=250),

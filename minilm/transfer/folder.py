@@ -76,7 +76,7 @@ def load(folder: str | Path) -> FineTuned:
         raise CheckpointError(tr("{folder}: its weights cannot be used ({reason})", folder=folder,
                                  reason=error)) from error  # fmt: skip
     texts = TextTask(what, task, columns, tokenizer, by_last=like.kind == "gpt")
-    return FineTuned(model.eval(), reader_of(like), texts, config)
+    return FineTuned(model.eval(), reader_of(like, config.get("max_length")), texts, config)
 
 
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:

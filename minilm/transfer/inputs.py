@@ -5,8 +5,11 @@
     similarity   both orders of the pair                            as a pair
     choice       a row for each: text [delimiter] choice [extract]  a row for each: text [SEP] choice
 
-Sources: Radford et al. 2018, section 3.3 and figure 1; Devlin et al. 2019, section 4 and figure 4. What does not fit is
-cut off the longer text, and counted.
+What does not fit is cut off the longer text, and counted. A passage that is asked about is never cut: where it is too
+long, it is read in windows that overlap by half, so that an answer of up to half a window stands whole in one of them.
+
+Sources: Radford et al. 2018, section 3.3 and figure 1; Devlin et al. 2019, section 4 and figure 4, and the windows
+("doc stride") of their code for SQuAD.
 """
 
 from collections.abc import Sequence
@@ -130,13 +133,21 @@ class Encoded(NamedTuple):
     """An example as a model reads it: its rows (one, or two orders, or one a choice), and its label there.
 
     label: as in the batch: a number; tags (T,); (start, end) for a span, (0, 0) for none. passage: (first position,
-    number of tokens) of what an answer may stand in. lost: whether the answer was cut off.
+    number of tokens) of what an answer may stand in. lost: whether there is an answer and nothing to learn of it.
+    begin: which token of the passage the window begins with. more: the windows after the first.
     """
 
     rows: tuple[Row, ...]
     label: Any
     passage: tuple[int, int]
     lost: bool
+    begin: int = 0
+    more: "tuple[Encoded, ...]" = ()
+
+    @property
+    def windows(self) -> "tuple[Encoded, ...]":
+        """All of them: of most examples, just this one."""
+        return (self._replace(more=()), *self.more)
 
     @property
     def truncated(self) -> int:
@@ -174,23 +185,45 @@ def _tags(row: Row, example: Example) -> np.ndarray:
 
 
 def _spans(reader: Reader, task: Task, example: Example) -> Encoded:
+    """The first window of the passage, with those that follow: without an answer where none stands in them, which
+    teaches that there may be none, and teaches nothing where there always is one."""
     if not len(example.second):
         raise DataError(tr("a question is empty: it has no tokens; leave it out"))
-    if task.question_first:
-        row = reader.row(example.second, example.text)
-        start, n = row.second
-    else:
-        row = reader.row(example.text, example.second)
-        start, n = row.first
+    if example.label is not None:
+        first, last = example.label
+        if not 0 <= first <= last < len(example.text):
+            raise DataError(tr("an answer at tokens {first} to {last} is not in a text of {n}", first=first, last=last,
+                               n=len(example.text)))  # fmt: skip
+    whole = _window(reader, task, example, 0, len(example.text))
+    size = whole.passage[1]  # as much of it as fits
+    windows = [_window(reader, task, example, at, at + size) for at in window_starts(len(example.text), size)]
+    if example.label is not None and all(window.label == (0, 0) for window in windows):
+        windows = [window._replace(lost=True) for window in windows]  # an answer that is longer than they are
+    return windows[0]._replace(more=tuple(windows[1:]))
+
+
+def window_starts(length: int, size: int) -> list[int]:
+    """Where windows of that size begin that cover a passage: every half size, the last one as far back as it fills."""
+    last = max(length - size, 0)
+    return [*range(0, last, max(size // 2, 1)), last]
+
+
+def _window(reader: Reader, task: Task, example: Example, begin: int, end: int) -> Encoded:
+    """The question, and tokens `begin` up to `end` of the passage as far as they fit."""
+    text = example.text[begin:end]
+    row = reader.row(example.second, text) if task.question_first else reader.row(text, example.second)
+    start, n = row.second if task.question_first else row.first
     if example.label is None:
-        return Encoded((row,), (0, 0), (start, n), False)
-    first, last = example.label
-    if not 0 <= first <= last < len(example.text):
-        raise DataError(tr("an answer at tokens {first} to {last} is not in a text of {n}", first=first, last=last,
-                           n=len(example.text)))  # fmt: skip
-    if last >= n:
-        return Encoded((row,), (0, 0), (start, n), True)
-    return Encoded((row,), (start + first, start + last), (start, n), False)
+        return Encoded((row,), (0, 0), (start, n), False, begin)
+    first, last = (place - begin for place in example.label)
+    if not 0 <= first <= last < n:
+        return Encoded((row,), (0, 0), (start, n), not task.no_answer, begin)
+    return Encoded((row,), (start + first, start + last), (start, n), False, begin)
+
+
+def is_lost(example: Encoded) -> bool:
+    """Whether nothing can be learned of an example: its answer stands whole in no window."""
+    return all(window.lost for window in example.windows)
 
 
 def collate_task(reader: Reader, task: Task, encoded: Sequence[Encoded]) -> Batch:
@@ -232,6 +265,7 @@ def _labels(task: Task, encoded: Sequence[Encoded], T: int) -> Batch:
 class TaskBatches:
     """Examples in shuffled batches: `.at(step)` is a pure function of (seed, step), each epoch in an order of its own.
 
+    Each window of a long passage counts as an example; those from which nothing can be learned are left out.
     A batch has min(batch_size, number of examples) rows; where an epoch ends within one, the next begins there.
     """
 
@@ -242,10 +276,10 @@ class TaskBatches:
         encoded = [encode(reader, task, e) for e in examples]
         self.truncated = sum(e.truncated for e in encoded)
         self.truncated_examples = sum(e.truncated > 0 for e in encoded)
-        self.lost = sum(e.lost for e in encoded)
-        self.encoded = [e for e in encoded if not e.lost]
+        self.lost = sum(is_lost(e) for e in encoded)
+        self.encoded = [window for e in encoded for window in e.windows if not window.lost]
         if not self.encoded:
-            raise DataError(tr("every answer was cut off with the end of its text; the model's context is too short"))
+            raise DataError(tr("every answer is longer than what the model reads at once; its context is too short"))
         self.batch_size = min(batch_size, len(self.encoded))
         self._orders: dict[int, np.ndarray] = {}
 

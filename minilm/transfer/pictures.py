@@ -30,7 +30,7 @@ def labels_curve(path: str | Path, rows: Sequence[Row], measure: str, title: str
     axes.set_xlabel(tr("labelled examples"), color=INK)
     axes.set_ylabel(measure, color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.legend(frameon=False, labelcolor=INK, loc="best")
+    figure.legend(loc="outside lower center", ncols=min(len(names), 3), frameon=False, labelcolor=INK)
     _quiet(axes)
     return _save(figure, path)
 
@@ -46,8 +46,8 @@ def arms_bars(path: str | Path, rows: Sequence[Row], measure: str, title: str) -
         axes.annotate(f"{row.mean:.3f}", (0, y), xytext=(4, 0), textcoords="offset points", va="center", color=INK,
                       fontsize=8)  # fmt: skip
     axes.set_yticks(at, [row.arm for row in rows])
-    axes.set_xlim(0, max(1.0, max(max(row.scores) for row in rows)))
-    axes.set_xlabel(measure, color=INK)
+    axes.set_xlim(0, 1.015 * max(1.0, max(max(row.scores) for row in rows)))
+    axes.set_xlabel(tr("{measure} (bar: the mean; dots: the seeds)", measure=measure), color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     _quiet(axes)
     axes.grid(axis="x", color=GRID, linewidth=0.7)

@@ -1,6 +1,7 @@
 """What a model answers: a class with its probabilities, a number, tags, a span, a choice; and how good that is."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ class Answer(NamedTuple):
 
     label: as in `Example`: a class's or choice's number; a number; a tag for each token of the text, -100 for those
     that were cut off; (first, last) in the text or None. p: the probabilities of the classes or choices, else None.
+    score: of a span, by how much it beats "no answer" where there may be none, else S·h_i + E·h_j.
     """
 
     label: Any
     p: np.ndarray | None = None
+    score: float = 0.0
 
 
 def answers(
@@ -36,7 +39,20 @@ def answers(
     threshold: float = 0.0,
 ) -> list[Answer]:
     """The model's answer to each example. threshold: τ, by how much a span must beat "no answer", where there may be
-    none."""
+    none. Of a passage in several windows the best span of all wins; none is the answer only if it is that of each."""
+    of_first = _in_batches(model, reader, task, encoded, batch_size, threshold)
+    of_others = iter(_in_batches(model, reader, task, [w for e in encoded for w in e.more], batch_size, threshold))
+    return [_best([answer, *islice(of_others, len(e.more))]) for answer, e in zip(of_first, encoded, strict=True)]
+
+
+def _best(windows: list[Answer]) -> Answer:
+    return max((a for a in windows if a.label is not None), key=lambda a: a.score, default=windows[0])
+
+
+def _in_batches(
+    model: Any, reader: Reader, task: Task, encoded: Sequence[Encoded], batch_size: int, threshold: float
+) -> list[Answer]:
+    """The answer of each row, or group of rows."""
     found: list[Answer] = []
     with no_grad(), model.evaluating():
         for start in range(0, len(encoded), batch_size):
@@ -50,7 +66,10 @@ def answers(
 def _of_batch(logits: Any, task: Task, part: Sequence[Encoded], batch: Batch, threshold: float) -> list[Answer]:
     if task.kind == "spans":
         spans = best_spans(SpanLogits(*logits), batch["passage"], threshold=threshold if task.no_answer else None)
-        return [Answer(_in_text(e, int(i), int(j))) for e, i, j in zip(part, spans.start, spans.end, strict=True)]
+        null = sum(to_numpy(value(x))[:, 0].astype(np.float64) for x in logits)
+        scores = spans.margin if task.no_answer else spans.margin + null
+        places = zip(part, spans.start, spans.end, scores, strict=True)
+        return [Answer(_in_text(e, int(i), int(j)), None, float(score)) for e, i, j, score in places]
     scores = to_numpy(value(logits)).astype(np.float64)
     if task.kind == "regress":
         return [Answer(float(x)) for x in scores]
@@ -63,8 +82,8 @@ def _of_batch(logits: Any, task: Task, part: Sequence[Encoded], batch: Batch, th
 
 def _in_text(e: Encoded, start: int, end: int) -> tuple[int, int] | None:
     """Positions of a row as tokens of the text; None for 0 … 0."""
-    first = e.passage[0]
-    return None if end < first else (start - first, end - first)
+    shift = e.begin - e.passage[0]
+    return None if end < e.passage[0] else (start + shift, end + shift)
 
 
 def score(task: Task, gold: Sequence[Example], found: Sequence[Answer]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from minilm.transfer import metrics
 from minilm.transfer.examples import Task
 from minilm.transfer.finetuning import Chosen, FineTuning, choose_rate
 from minilm.transfer.folder import FineTuned, new_folder, save
-from minilm.transfer.inputs import Encoded, encode
+from minilm.transfer.inputs import Encoded, encode, is_lost
 from minilm.transfer.models import make_model, reader_of
 from minilm.transfer.pictures import confusion_matrix
 from minilm.transfer.predicting import Answer, answers
@@ -100,7 +100,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _say_truncated(tell: Tell, path: Path, encoded: Sequence[Encoded]) -> None:
-    """How many texts were longer than the model can read, and by how much."""
+    """How many texts were longer than the model can read, and what became of them."""
     cut = [e.truncated for e in encoded if e.truncated]
     if cut:
         tell(
@@ -112,11 +112,23 @@ def _say_truncated(tell: Tell, path: Path, encoded: Sequence[Encoded]) -> None:
                 tokens=sum(cut),
             )
         )
-    if lost := sum(e.lost for e in encoded):
+    if windows := [len(e.windows) for e in encoded if e.more]:
         tell(
             ntr(
-                "{path}: in {n} of them the answer was cut off too; it is not learned from",
-                "{path}: in {n} of them the answers were cut off too; they are not learned from",
+                "{path}: {n} passage is longer than the model can read at once, so it is read in {windows} windows "
+                "that overlap by half",
+                "{path}: {n} passages are longer than the model can read at once, so they are read in windows that "
+                "overlap by half, {windows} in all",
+                len(windows),
+                path=path,
+                windows=sum(windows),
+            )
+        )
+    if lost := sum(map(is_lost, encoded)):
+        tell(
+            ntr(
+                "{path}: {n} answer is longer than what the model can read at once; it is not learned from",
+                "{path}: {n} answers are longer than what the model can read at once; they are not learned from",
                 lost,
                 path=path,
             )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minilm.models import GPT, GPTConfig, gpt_config
+from minilm.models import GPT, GPTConfig
 from minilm.text.char import CharTokenizer
 from minilm.training.optim import AdamW
 
@@ -14,7 +14,7 @@ TEXT = "the cat sat on the mat. a dog ran to the log. the bird flew over a tree.
 def trained():
     """A tiny GPT that has learned a text of three sentences, and its tokenizer."""
     tokenizer = CharTokenizer.train(TEXT)
-    model = GPT(gpt_config("tiny", vocab_size=tokenizer.vocab_size))
+    model = GPT(GPTConfig(tokenizer.vocab_size, context=32, width=32, layers=2, heads=2))
     optimizer = AdamW(model.named_parameters(), rate=5e-3)
     tokens, T = np.array(tokenizer.encode(TEXT)), model.config.context
     for step in range(200):

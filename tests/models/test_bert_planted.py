@@ -1,4 +1,4 @@
-"""Mistakes with BERT that people make, planted in a copy of minilm one by one: the named test catches each."""
+"""Mistakes with BERT and transfer that people make, planted in a copy of minilm: the named test catches each."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ import pytest
 TESTS = Path(__file__).parent.parent
 PLANTED = [
     (file, entry)
-    for file, entries in tomllib.loads((Path(__file__).parent / "planted_bert.toml").read_text("utf-8")).items()
+    for listed in ("models/planted_bert.toml", "transfer/planted_transfer.toml")
+    for file, entries in tomllib.loads((TESTS / listed).read_text("utf-8")).items()
     for entry in entries
 ]
 
@@ -20,7 +21,7 @@ PLANTED = [
 @pytest.mark.parametrize(("file", "entry"), PLANTED, ids=[entry["why"] for _, entry in PLANTED])
 def test_what_is_to_be_replaced_is_there_just_once(file, entry):
     assert (TESTS.parent / file).read_text("utf-8").count(entry["old"]) == 1
-    path, _, name = entry["test"].partition("::")
+    path, *_, name = entry["test"].split("::")
     assert f"def {name}(" in (TESTS / path).read_text("utf-8")
 
 

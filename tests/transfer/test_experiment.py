@@ -12,7 +12,7 @@ from test_finetuning import CLASSIFY, learnable
 
 from minilm.errors import ConfigError, DataError
 from minilm.mundito import Mundito, MunditoConfig
-from minilm.transfer import Arm, Data, Experiment, Plan
+from minilm.transfer import Arm, Data, Experiment, FineTuning, Plan
 from minilm.transfer.comparisons import COMPARISONS, arms_of, mundito_data, world_of
 from minilm.transfer.experiment import Cell, mean_and_deviation
 from minilm.transfer.pictures import arms_bars, confusion_matrix, labels_curve
@@ -57,12 +57,17 @@ class TestRuns:
         found = Scripted(MODELS, DATA, PLAN, score=lambda arm, n, s, rate: (rate if arm.layers else -rate, 0.0)).run()
         assert [row.rate for row in found] == [1e-3, 1e-2] * 2
 
-    def test_arms_see_the_same_examples_heads_and_order(self) -> None:
+    def test_arms_see_the_same_examples_heads_and_order(self, monkeypatch: Any) -> None:
         experiment = Experiment(MODELS, DATA, PLAN)
         models = [experiment._model(arm, MODELS["pretrained"], 7) for arm in ARMS]
         assert (models[0].classifier.weight.numpy() == models[1].classifier.weight.numpy()).all()
         assert experiment._train(4, 1) is experiment._train(4, 1)
         assert experiment._train(4, 1) != experiment._train(4, 2)
+        seen = []
+        monkeypatch.setattr("minilm.transfer.experiment.fine_tune", lambda *given: seen.append(given[3:]))
+        for arm in ARMS:
+            experiment.cell(arm, 4, 1, 1e-3)
+        assert seen[0] == seen[1] == (experiment._train(4, 1), FineTuning(1e-3, steps=2, batch_size=4, seed=1))
 
     def test_train_and_measure(self) -> None:
         """The real thing, small: pretrained arms begin where scratch does not, and runs repeat to the bit."""

@@ -161,6 +161,46 @@ class TestAnswers:
             ):
                 assert task.no_answer if a.label is None else 0 <= a.label[0] <= a.label[1] < len(e.text)
 
+    @pytest.mark.parametrize("kind", ["gpt", "bert"])
+    @pytest.mark.parametrize("no_answer", [True, False])
+    def test_of_windows_the_best_span_wins_and_what_fits_keeps_every_bit(self, kind: str, no_answer: bool) -> None:
+        pretrained, rng = small(kind), np.random.default_rng(0)
+        task, reader = Task("spans", no_answer=no_answer), reader_of(pretrained)
+        model = make_model(pretrained, task)
+        model.classifier.weight.assign(rng.standard_normal(model.classifier.weight.shape))
+        texts = [rng.integers(5, 25, n).tolist() for n in (4, 70, 9, 33, 2, 50)]
+        encoded = [encode(reader, task, Example(text, None, [6, 7])) for text in texts]
+        assert [len(e.windows) > 1 for e in encoded] == [False, True, False, True, False, True]
+        found = answers(model, reader, task, encoded)
+        cut = answers(model, reader, task, [e._replace(more=()) for e in encoded])  # as if nothing were in windows
+        for e, text, best, of_first in zip(encoded, texts, found, cut, strict=True):
+            each = [answers(model, reader, task, [w])[0] for w in e.windows]
+            spans = [a for a in each if a.label is not None]
+            assert (best.label is None) == (not spans)
+            if spans:
+                top = max(spans, key=lambda a: a.score)
+                assert best.label == top.label and not (abs(best.score - top.score) > 1e-4)
+                assert 0 <= best.label[0] <= best.label[1] < len(text)
+            if not e.more:
+                assert best == of_first
+
+    @pytest.mark.parametrize("no_answer", [True, False])
+    def test_answers_are_found_beyond_what_the_model_reads_at_once(self, no_answer: bool) -> None:
+        task, pretrained, rng = Task("spans", no_answer=no_answer), small("bert", std=0.05), np.random.default_rng(0)
+
+        def long(n: int) -> list[Example]:
+            found = []
+            for i in range(n):
+                text, at = rng.integers(13, 24, 50).tolist(), int(rng.integers(50))
+                asked = not (no_answer and i % 4 == 0)
+                text[at] = 10 if asked else 13
+                found.append(Example(text, (at, at) if asked else None, [7]))
+            return found
+
+        model, reader = make_model(pretrained, task), reader_of(pretrained)
+        fine_tune(model, reader, task, long(48), FineTuning(rate=1e-2, steps=120, batch_size=16))
+        assert not (evaluate(model, reader, task, long(40))["exact_match"] < 0.9)
+
     def test_without_no_answer_there_always_is_one(self) -> None:
         pretrained = small("bert")
         model, reader = make_model(pretrained, SPANS), reader_of(pretrained)

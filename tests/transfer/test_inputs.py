@@ -1,5 +1,7 @@
 """The rows that models read: what stands where, what is cut off, and how batches are drawn."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,13 +88,6 @@ class TestLabels:
         batch = collate_task(reader, task, [found])
         assert found.rows[0].ids[batch["passage"][0, : len(found.rows[0].ids)]].tolist() == [7, 8, 9]
 
-    def test_of_an_answer_that_was_cut_off_are_lost(self) -> None:
-        task = Task("spans")
-        found = encode(gpt(8), task, Example([7] * 9, (8, 8), [10]))
-        assert found.lost and found.label == (0, 0)
-        batches = TaskBatches(gpt(8), task, [Example([7] * 9, (8, 8), [10]), Example([7], (0, 0), [10])], 4)
-        assert (batches.lost, len(batches), batches.truncated_examples) == (1, 1, 1)
-
     def test_of_tags_stand_at_their_tokens(self) -> None:
         task = Task("tag", ("O", "X"))
         for reader in (gpt(), bert()):
@@ -100,6 +95,12 @@ class TestLabels:
             assert batch["labels"].tolist() == [[-100, 0, -100, 1, -100]]
         with pytest.raises(DataError, match="2 tags for 3 tokens"):
             encode(gpt(), task, Example([7, 8, 9], (0, 1)))
+
+    def test_padding_is_told_by_its_place_not_by_its_id(self) -> None:
+        for reader in (gpt(), bert()):
+            short, long = (encode(reader, CLASSIFY, Example([reader.pad] * n, 0)) for n in (2, 5))
+            mask = collate_task(reader, CLASSIFY, [short, long])["attention_mask"]
+            assert mask.sum(1).tolist() == [4, 7]
 
     def test_of_wrong_spans_are_refused(self) -> None:
         with pytest.raises(DataError, match="tokens 2 to 1"):
@@ -110,6 +111,61 @@ class TestLabels:
             Task("guess")
         with pytest.raises(ConfigError, match="at least two labels"):
             Task("classify", ("a",))
+
+
+class TestWindows:
+    """Of passages that are longer than a model reads at once."""
+
+    @given(st.integers(1, 60), st.integers(1, 30), st.integers(8, 30), st.booleans(), st.booleans(), st.data())
+    def test_cover_the_passage_and_know_where_they_stand(self, n, m, length, question_first, no_answer, data) -> None:
+        first = data.draw(st.integers(0, n - 1))
+        last = data.draw(st.integers(first, n - 1))
+        passage, question = list(range(100, 100 + n)), [7] * m
+        task = Task("spans", question_first=question_first, no_answer=no_answer)
+        for reader in (gpt(length), bert(length)):
+            windows = encode(reader, task, Example(passage, (first, last), question)).windows
+            size = windows[0].passage[1]
+            assert (len(windows) == 1) == (size >= n)
+            seen = set()
+            for window in windows:
+                (row,), (at, count), begin = window.rows, window.passage, window.begin
+                assert len(row.ids) <= length and count == size
+                assert row.ids[at : at + count].tolist() == passage[begin : begin + count]
+                seen |= set(range(begin, begin + count))
+                if begin <= first and last < begin + count:
+                    assert row.ids[window.label[0] : window.label[1] + 1].tolist() == passage[first : last + 1]
+                    assert not window.lost
+                else:
+                    assert window.label == (0, 0)
+            assert seen == set(range(n))
+            assert all(b.begin - a.begin <= max(size // 2, 1) for a, b in pairwise(windows))
+            holding = [w for w in windows if w.label != (0, 0)]
+            assert holding or last - first + 1 > size // 2
+            left_out = [w.lost for w in windows]
+            assert left_out == (
+                [w.label == (0, 0) and not no_answer for w in windows] if holding else [True] * len(windows)
+            )
+
+    @given(st.integers(1, 60), st.integers(8, 30))
+    def test_all_are_learned_from_where_there_is_no_answer(self, n, length) -> None:
+        found = encode(gpt(length), Task("spans", no_answer=True), Example([9] * n, None, [10]))
+        assert all(w.label == (0, 0) and not w.lost for w in found.windows)
+
+    def test_are_examples_to_learn_from_as_far_as_they_teach(self) -> None:
+        long, short = Example([7] * 9, (8, 8), [10]), Example([7], (0, 0), [10])
+        batches = TaskBatches(gpt(8), Task("spans"), [long, short], 4)  # windows of 4, at 0, 2, 4 and 5
+        assert (batches.lost, len(batches), batches.truncated_examples) == (0, 2, 0)
+        assert len(TaskBatches(gpt(8), Task("spans", no_answer=True), [long, short], 4)) == 5
+        longest = Example([7] * 9, (1, 8), [10])
+        batches = TaskBatches(gpt(8), Task("spans", no_answer=True), [longest, short], 4)
+        assert (batches.lost, len(batches)) == (1, 1)
+        with pytest.raises(DataError, match="every answer is longer"):
+            TaskBatches(gpt(8), Task("spans"), [longest], 4)
+
+    def test_a_long_question_is_cut_off_and_counted(self) -> None:
+        found = encode(gpt(10), Task("spans"), Example([7] * 9, (8, 8), [10] * 9))
+        assert [w.passage[1] for w in found.windows] == [3] * len(found.windows)
+        assert found.truncated == 9 - 4
 
 
 class TestTaskBatches:
