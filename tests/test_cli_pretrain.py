@@ -148,7 +148,7 @@ def test_one_sentence_for_what_cannot_be(minilm, text, tmp_path):
     refused = [
         (["pretrain", "gpt", "--data", text, "--world", 3, "--tail", 2.0], "only Mundito has --world, --tail"),
         (["pretrain", "gpt", "--data", "mundito", "--tokenizer", "bpe"], "brings its own tokenizer"),
-        (["pretrain", "bert", "--data", "mundito", "--config", "tour"], "choose one of tiny, small, mundito"),
+        (["pretrain", "bert", "--data", "mundito", "--config", "huge"], "choose one of tiny, tour, small, mundito"),
         (["pretrain", "bert", "--masking", "80/10/20"], "three percents that add up to 100"),
         (["pretrain", "bert", "--masking", "words"], "or one of span, whole-word"),
         (["pretrain", "bert", "--data", "mundito", "--facts", *SHORT], "leave next-sentence prediction out"),

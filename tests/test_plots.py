@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minilm import plots
 from minilm.errors import ShapeError
 from minilm.plots import attention_map, known_source_curve, loss_curve, masked_curve, smoothed, spread
 
@@ -88,3 +89,17 @@ def test_labels_are_apart_and_in_order(heights: list[float]) -> None:
 
 def test_a_running_mean() -> None:
     np.testing.assert_allclose(smoothed(np.array([0.0, 3, 6, 9]), 3), [1.5, 3, 6, 7.5])
+
+
+def test_filled_masks_show_a_bar_for_each_word_of_model_and_source(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure) or path)
+    masks = [plots.FilledMask("a colour", "a very long text . " * 9, [("red", 0.7, 1.0), ("blue", 0.2, 0.0)])] * 3
+    plots.filled_masks(tmp_path / "masks.png", masks, "title")
+    (figure,) = drawn
+    assert len(figure.axes) == 3
+    for axes in figure.axes:
+        assert [bar.get_width() for bar in axes.patches] == [0.7, 0.2, 1.0, 0.0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["red", "blue"]
+        text = next(t.get_text() for t in axes.texts if "long" in t.get_text())
+        assert "\n" in text and not any(line.strip() == "." for line in text.split("\n"))
