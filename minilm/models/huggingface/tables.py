@@ -1,7 +1,7 @@
 """How a kind of model is published: which arrays its parameters are, and what else there is to know of it."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +43,8 @@ class Weight:
             yield name, array[..., where].T if self.transpose else array[..., where]
 
 
-# (our configuration, what config.json says beside it, the names of the published arrays) -> a model of ours
-Make = Callable[[Any, Mapping[str, Any], Collection[str]], Any]
+# (our configuration, what config.json says beside it, the published arrays by plain name) -> a model of ours
+Make = Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
