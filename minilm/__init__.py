@@ -19,7 +19,7 @@ The axes of every shape comment, such as `# (B, H, T, S)`, in the whole source:
     T  time: the target's length        F  hidden width of the MLP
     S  the source's length              V  vocabulary
     D  model width                      L  layers
-    H  heads
+    H  heads                            Hkv  heads of keys and values
 """
 
 import importlib

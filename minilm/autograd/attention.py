@@ -30,6 +30,7 @@ from minilm.i18n import tr
 __all__ = ["attention", "self_attention"]
 
 TILE_ROWS = 32  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
+FEW = 8  # queries that need no tiles: one, or where all read every key, a group of heads of one
 TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
 
 
@@ -218,13 +219,13 @@ def _reading(dtype, scores, scale, mask, causal, keep, keep_scale, bias) -> _Rea
 
 
 def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, bias: np.ndarray | None) -> np.ndarray:
-    """One query that reads every key, as in generation with a cache: the arithmetic of a tile, without the tiles."""
-    s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, 1, S)
+    """A few queries that read every key, as in generation with a cache: the arithmetic of a tile, without the tiles."""
+    s = np.matmul(q * scale, k.swapaxes(2, 3))  # (B, H, T, S)
     if bias is not None:
         s += bias
     s -= s.max(-1, keepdims=True)
     np.exp(s, out=s)
-    y = np.matmul(s, v)  # (B, H, 1, Kv)
+    y = np.matmul(s, v)  # (B, H, T, Kv)
     y *= 1 / np.matmul(s, np.ones((s.shape[3], 1), s.dtype))
     return y
 
@@ -234,7 +235,7 @@ def _(query, key, value, mask, causal, scale, keep, keep_scale, bias, *, save):
     if not kernel_fits(query, key, value, bias):
         return NotImplemented
     _check_attention("attention", query, key, value, mask, keep, bias)
-    if query.shape[2] == 1 and mask is None and keep is None and not save:
+    if query.shape[2] <= (1 if causal else FEW) and mask is None and keep is None and not save:
         return _attend_once(query, key, value, _scale_of(scale, query), bias), None
     scores = (*query.shape[:3], key.shape[2])
     how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)

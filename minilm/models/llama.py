@@ -34,7 +34,7 @@ from minilm.nn.attention import KVCache, check_heads, check_kv_heads
 from minilm.nn.block import Block, check_choice
 from minilm.nn.init import STD
 from minilm.nn.layers import ACTIVATIONS, Embedding, Linear, RMSNorm
-from minilm.nn.rotary import Rotary, Scaling, rope_scaling
+from minilm.nn.rotary import Rotary, rope_scaling
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LlamaConfig(Config):
     mlp_width: int | None = None
     epsilon: float = 1e-6
     theta: float = 1e4
-    rope_scaling: Scaling | Mapping[str, Any] | None = None
+    rope_scaling: Any = None  # a Scaling, or None
     attention_bias: bool = False
     mlp_bias: bool = False
     tied: bool = False
@@ -83,7 +83,7 @@ class LlamaConfig(Config):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         check_counts(self, derived)
-        check_kv_heads(self.heads, self.kv_heads)
+        check_kv_heads(self.heads, self.kv_heads)  # type: ignore[arg-type]
         check_choice("activation", self.activation, ACTIVATIONS)
         check_dropout(self, "dropout")
         check_epsilon(self.epsilon)
@@ -98,7 +98,7 @@ class LlamaConfig(Config):
 
     def rotary(self) -> Rotary:
         """The rotations of its positions; ConfigError for a head or a scaling that cannot be."""
-        return Rotary(self.head_width, self.theta, self.rope_scaling)
+        return Rotary(self.head_width, self.theta, self.rope_scaling)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -170,7 +170,7 @@ class Llama(Model):
             x = state
         return x
 
-    def _states(self, x: Any, attention_mask: Any, cache: KVCache | None) -> Iterator[Any]:
+    def _states(self, x: Any, attention_mask: Any, cache: Any) -> Iterator[Any]:
         """h₀ … h_{L−1} and N(h_L), each (B, T, D), one after the other."""
         (B, T, _), past = x.shape, cache.length if cache else 0
         real = None if attention_mask is None else checked_mask(attention_mask, (B, past + T))  # (B, S)
@@ -208,8 +208,10 @@ class Llama(Model):
         """An empty cache for `batch` sequences of up to `context` positions."""
         c = self.config
         dtype = self.token_embedding.weight.dtype
-        shape = (c.layers, batch, c.kv_heads, c.context, c.head_width)
-        return RereadCache(*shape, dtype, c.width) if self.rotary.scaling.varies else KVCache(*shape, dtype)
+        shape: Any = {"layers": c.layers, "heads": c.kv_heads, "capacity": c.context, "head_width": c.head_width}
+        if self.rotary.scaling.varies:
+            return RereadCache(c.width, batch=batch, dtype=dtype, **shape)
+        return KVCache(batch=batch, dtype=dtype, **shape)
 
     def _head(self) -> Any:
         """The head's weights (V, D)."""
@@ -217,14 +219,14 @@ class Llama(Model):
 
 
 class RereadCache(KVCache):
-    """A cache that holds what was read too, h₀ (B, capacity, D), for rotations whose frequencies change with the length.
+    """A cache that holds what was read as well, h₀ (B, capacity, D), for frequencies that change with the length.
 
-    Keys and values of the old frequencies are of no use to the new ones, in no layer: then all is read again.
+    Keys and values of the old ones are then of no use, in no layer: all is read again.
     """
 
-    def __init__(self, layers: int, batch: int, heads: int, capacity: int, head_width: int, dtype: Any, width: int):
-        super().__init__(layers, batch, heads, capacity, head_width, dtype)
-        self.inputs = xp.zeros((batch, capacity, width), dtype)
+    def __init__(self, width: int, **shape: Any):
+        super().__init__(**shape)
+        self.inputs = xp.zeros((self.batch, self.capacity, width), self.keys.dtype)
 
     def hold(self, x: Any) -> None:
         """Note what the next positions read, (B, T, D)."""

@@ -188,15 +188,15 @@ class KVCache:
         """Count `count` new positions as held, once every layer has appended them."""
         self.length += count
 
-    def clear(self) -> None:
-        """Forget everything; the memory stays."""
-        self.length = 0
-
     def reorder(self, rows: Any) -> None:
         """Row i becomes what row rows[i] was, as beam search needs it; rows: integers (B,)."""
         rows = xp.asarray(rows)
         for held in (self.keys, self.values):
             held[:, :, :, : self.length] = held[:, rows, :, : self.length]
+
+    def clear(self) -> None:
+        """Forget everything; the memory stays."""
+        self.length = 0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,13 @@ class Scaling:
     kind: ClassVar[str] = "default"
     varies: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            got, optional = getattr(self, field.name), field.default is None
+            if field.type is not bool and not (got is None and optional):
+                for number in got if isinstance(got, tuple) else (got,):
+                    _check_positive(self.kind, field.name, number)
+
     @property
     def amplitude(self) -> float:
         """What cos and sin are multiplied by; attention's scores by its square."""
@@ -81,11 +88,7 @@ class Scaling:
         return theta ** (-xp.arange(0, K, 2) / K)
 
     def check(self, K: int) -> None:
-        """ConfigError, naming the setting that cannot be, for heads of width K."""
-        for field in dataclasses.fields(self):
-            got, optional = getattr(self, field.name), field.default is None
-            if not isinstance(got, tuple) and field.type is not bool and not (got is None and optional):
-                _check_positive(self.kind, field.name, got)
+        """ConfigError for a setting that does not suit heads of width K."""
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -124,7 +127,6 @@ class DynamicScaling(Scaling):
         return super().frequencies(theta * stretch ** (K / (K - 2)), K, stage)
 
     def check(self, K: int) -> None:
-        super().check(K)
         if K < 4:
             raise ConfigError(tr("rope_scaling dynamic: head_width is {got}; it must be at least 4", got=K))
 
@@ -195,8 +197,8 @@ class Llama3Scaling(Scaling):
         share = share.clip(0, 1)  # of what stays as it is
         return (1 - share) * f / self.factor + share * f
 
-    def check(self, K: int) -> None:
-        super().check(K)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.high_freq_factor > self.low_freq_factor:
             raise ConfigError(
                 tr(
@@ -237,7 +239,6 @@ class LongRopeScaling(Scaling):
         return super().frequencies(theta, K, stage) / asarray(factors, xp.float64)
 
     def check(self, K: int) -> None:
-        super().check(K)
         for name in ("short_factor", "long_factor"):
             factors = getattr(self, name)
             if len(factors) != K // 2:
@@ -250,8 +251,6 @@ class LongRopeScaling(Scaling):
                         wanted=K // 2,
                     )
                 )
-            for got in factors:
-                _check_positive("longrope", name, got)
 
 
 SCALINGS: dict[str, type[Scaling]] = {

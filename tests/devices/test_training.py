@@ -226,7 +226,7 @@ def test_a_token_costs_its_ids_up_and_its_logits_down(name):
         with counting() as transfers:
             generate(gpt, prompt, 4, seed=3, **SAMPLINGS[name])
     read = [2, 1, 1, 1] if cached else [2, 3, 4, 5]
-    wanted = [t for n in read for t in (("up", (1, n), "embedding"), ("down", (1, 128), "_checked_logits"))]
+    wanted = [t for n in read for t in (("up", (1, n), "embedding"), ("down", (1, 128), "checked_logits"))]
     assert moved(transfers) == wanted, "\n".join(map(str, transfers))
 
 

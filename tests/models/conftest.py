@@ -1,9 +1,9 @@
-"""A small GPT, BERT and T5, their weights large and random so that no part is idle: attention far from even."""
+"""A small GPT, BERT, LLaMA and T5, their weights large and random so that no part is idle: attention far from even."""
 
 import numpy as np
 import pytest
 
-from minilm.models import GPT, T5, BertConfig, BertForPreTraining, GPTConfig, T5Config
+from minilm.models import GPT, T5, BertConfig, BertForPreTraining, GPTConfig, Llama, LlamaConfig, T5Config
 
 
 @pytest.fixture
@@ -34,6 +34,22 @@ def lively_bert():
         rng = np.random.default_rng(seed)
         for name, p in model.named_parameters():
             middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            p.assign(middle + 0.4 * rng.standard_normal(p.shape))
+        return model
+
+    return make
+
+
+@pytest.fixture
+def lively_llama():
+    """make(dtype, seed, **settings) -> a LLaMA in evaluation mode whose parameters all are random."""
+
+    def make(dtype=np.float64, seed=0, **settings):
+        small = {"vocab_size": 13, "context": 16, "width": 12, "layers": 2, "heads": 6, "kv_heads": 2, "head_width": 4}
+        model = Llama(LlamaConfig(**{**small, "mlp_width": 10, "theta": 50.0, **settings})).astype(dtype).eval()
+        rng = np.random.default_rng(seed)
+        for name, p in model.named_parameters():
+            middle = 1.0 if "norm" in name else 0.0
             p.assign(middle + 0.4 * rng.standard_normal(p.shape))
         return model
 

@@ -11,8 +11,9 @@ from minilm import functional as F
 from minilm.autograd import Tensor, fast, no_grad
 from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, GraphError, ShapeError
-from minilm.nn import Block, KVCache, MultiHeadAttention
-from minilm.nn.attention import merge_heads, split_heads
+from minilm.nn import Block, GatedMLP, KVCache, MultiHeadAttention
+from minilm.nn.attention import grouped_attention, merge_heads, split_heads
+from minilm.nn.rotary import Rotary
 
 pytestmark = pytest.mark.every_device
 
@@ -28,25 +29,25 @@ def randomized(module, seed=5, scale=0.5):
     return module
 
 
-def by_loops(layer, x, visible):
+def by_loops(layer, x, visible, scale=None, turn=lambda x, t: x):
     """Attention of each batch row, head and query by itself, straight from the formula. visible: (B, T, S)."""
-    B, T, D = x.shape
-    H = layer.heads
-    K = D // H
-    W, b = layer.qkv.weight.numpy(), layer.qkv.bias.numpy()
-    y = np.zeros((B, T, D))
+    B, T, _ = x.shape
+    H, Hkv = layer.heads, layer.kv_heads
+    out, bias = layer.out.weight.numpy(), 0 if layer.out.bias is None else layer.out.bias.numpy()
+    K = len(out) // H
+    qkv = layer.qkv(Tensor(x)).numpy()
+    y = np.zeros((B, T, H * K))
     for n in range(B):
         for h in range(H):
-            q, k, v = (
-                x[n] @ W[:, i * D + h * K : i * D + (h + 1) * K] + b[i * D + h * K : i * D + (h + 1) * K]
-                for i in range(3)
-            )
+            own = h // (H // Hkv)  # the head of keys and values that it reads
+            q, k, v = (qkv[n, :, i * K : (i + 1) * K] for i in (h, H + own, H + Hkv + own))
             for t in range(T):
                 seen = [s for s in range(T) if visible[n, t, s]]
-                weights = [math.exp(q[t] @ k[s] / math.sqrt(K)) for s in seen]
+                scores = [turn(q[t], t) @ turn(k[s], s) for s in seen]
+                weights = [math.exp(score * (scale or 1 / math.sqrt(K))) for score in scores]
                 for w, s in zip(weights, seen, strict=True):
                     y[n, t, h * K : (h + 1) * K] += w / sum(weights) * v[s]
-    return y @ layer.out.weight.numpy() + layer.out.bias.numpy()
+    return y @ out + bias
 
 
 @pytest.mark.parametrize("kernels", [True, False])
@@ -62,6 +63,133 @@ def test_equals_four_loops(causal, padded, kernels):
     with fast(kernels):
         y = layer(Tensor(x), real[:, None, None, :] if padded else None).numpy()
     np.testing.assert_allclose(y, by_loops(layer, x, visible), rtol=1e-10, atol=1e-12)
+
+
+def turned_by_hand(x, t):
+    """LLaMA's rotation of one vector at position t, θ = 100."""
+    angles = t * 100.0 ** (-2 * np.arange(len(x) // 2) / len(x))
+    a, b = np.split(x, 2)
+    return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)])
+
+
+SWITCHES = [
+    {"kv_heads": 2},
+    {"kv_heads": 1, "bias": False},
+    {"kv_heads": 6, "head_width": 6, "scale": 0.3},
+    {"kv_heads": 3, "head_width": 4, "bias": False, "scale": 1.0},
+]
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("rotary", [True, False])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_groups_of_queries_equal_four_loops(switches, T, causal, rotary, kernels):
+    layer = randomized(MultiHeadAttention(12, 6, rng(), causal=causal, **switches))
+    K = switches.get("head_width", 2)
+    assert layer.qkv.weight.shape == (12, (6 + 2 * switches["kv_heads"]) * K)
+    assert (layer.qkv.bias is None) == (layer.out.bias is None) == (not switches.get("bias", True))
+    x, real = rng(1).standard_normal((2, T, 12)), np.ones((2, T), bool)
+    real[0, : T // 2] = False
+    visible = np.broadcast_to(real[:, None, :], (2, T, T)) & (np.tri(T, dtype=bool) | (not causal))
+    turns = Rotary(K, 100.0)(np.arange(T), np.float64) if rotary else None
+    with fast(kernels):
+        y = layer(Tensor(x), asarray(real[:, None, None, :]), rotary=turns).numpy()
+    turn = turned_by_hand if rotary else lambda x, t: x
+    np.testing.assert_allclose(y, by_loops(layer, x, visible, layer.scale, turn), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("T", [1, 4])
+def test_groups_are_heads_whose_keys_and_values_are_repeated(T, kernels):
+    """The same weights in a layer without groups: values, and gradients, those of what is repeated added up."""
+    H, Hkv, K = 6, 2, 4
+    shared, plain = (randomized(MultiHeadAttention(12, H, rng(), head_width=K, kv_heads=n)) for n in (Hkv, H))
+    columns = np.arange((H + 2 * Hkv) * K).reshape(-1, K)
+    heads = [*range(H), *np.repeat(np.arange(H, H + Hkv), 3), *np.repeat(np.arange(H + Hkv, H + 2 * Hkv), 3)]
+    copied = columns[heads].reshape(-1)
+    state = shared.state_dict()
+    state |= {name: state[name][..., copied] for name in ("qkv.weight", "qkv.bias")}
+    plain.load_state_dict(state)
+    x, g = rng(1).standard_normal((2, 3, T, 12))
+    with fast(kernels):
+        y, wanted = shared(Tensor(x)), plain(Tensor(x))
+        np.testing.assert_allclose(y.numpy(), wanted.numpy(), rtol=1e-11, atol=1e-13)
+        y.backward(g)
+        wanted.backward(g)
+    for name in ("weight", "bias"):
+        total = np.zeros(getattr(shared.qkv, name).shape)
+        np.add.at(total, (..., copied), getattr(plain.qkv, name).grad.numpy())
+        np.testing.assert_allclose(getattr(shared.qkv, name).grad.numpy(), total, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("T", [1, 5])
+@pytest.mark.parametrize("kv_heads", [1, 2, 6])
+def test_dropout_falls_on_each_query_heads_own_weights(kv_heads, T):
+    layer = randomized(MultiHeadAttention(12, 6, rng(), dropout=0.5, kv_heads=kv_heads)).train()
+    x = asarray(rng(1).standard_normal((2, T, 12)))
+    y = layer.set_generator(rng(7))(x).numpy()
+    keep, scale = layer.set_generator(rng(7)).dropout.mask(2, 6, T, T)
+    query, key, val = split_heads(layer.qkv(x), 6, kv_heads)
+    key, val = (F.concatenate([a[:, h : h + 1] for h in np.repeat(np.arange(kv_heads), 6 // kv_heads).tolist()], 1)
+                for a in (key, val))  # fmt: skip
+    wanted = layer.out(merge_heads(F.attention(query, key, val, causal=True, keep=keep, keep_scale=scale)))
+    np.testing.assert_allclose(y, wanted.numpy(), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+@given(pieces=st.lists(st.integers(1, 3), min_size=1, max_size=4), kv_heads=st.sampled_from([1, 2, 6]))
+def test_groups_with_a_cache_in_any_pieces_equal_the_whole(kernels, masked, pieces, kv_heads):
+    layer = randomized(MultiHeadAttention(12, 6, rng(), kv_heads=kv_heads, head_width=4, bias=False))
+    T = sum(pieces)
+    x, rotary = rng(2).standard_normal((2, T, 12)), Rotary(4, 100.0)
+    mask = asarray(rng(3).random((2, 1, 1, T)) < 0.7) if masked else None
+    cache = KVCache(1, 2, kv_heads, T, 4, np.float64)
+    found, start = [], 0
+    with no_grad(), fast(kernels):
+        for n in pieces:
+            turns, end = rotary(np.arange(start, start + n), np.float64), start + n
+            part = layer(Tensor(x[:, start:end]), mask[..., :end] if masked else None, cache.layer(0), turns)
+            found.append(part.numpy())
+            cache.advance(n)
+            start = end
+        whole = layer(Tensor(x), mask, rotary=rotary(np.arange(T), np.float64)).numpy()
+    np.testing.assert_allclose(np.concatenate(found, 1), whole, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.numpy_only("np.shares_memory looks at NumPy's memory")
+def test_one_head_of_keys_is_never_copied(monkeypatch):
+    """Nor is any where one query reads them all."""
+    seen = []
+    monkeypatch.setattr(F, "attention", lambda query, key, *rest: seen.append((query.shape, key)) or query)
+    query, key = rng().standard_normal((2, 6, 5, 4)), rng().standard_normal((2, 1, 9, 4))
+    grouped_attention(query, key, key)
+    grouped_attention(query[:, :, :1], key, key)
+    groups = rng().standard_normal((2, 3, 9, 4))
+    grouped_attention(query[:, :, :1], groups, groups)
+    (whole, a), (_, b), (grouped, c) = seen
+    assert whole == (2, 6, 5, 4) and a.shape == (2, 6, 9, 4) and np.shares_memory(a, key)
+    assert b is key and c is groups and grouped == (2, 3, 2, 4)
+
+
+@pytest.mark.parametrize("kv_heads", [4, 12, -1])
+def test_kv_heads_must_divide_heads(kv_heads):
+    with pytest.raises(ConfigError, match=f"kv_heads is {kv_heads}, heads is 6: kv_heads must divide heads"):
+        MultiHeadAttention(12, 6, rng(), kv_heads=kv_heads)
+
+
+def test_weights_of_groups_and_rotations_are_those_that_attention_uses():
+    layer = randomized(MultiHeadAttention(12, 6, rng(), kv_heads=2, scale=0.4))
+    x, turns = Tensor(rng(1).standard_normal((2, 5, 12))), Rotary(2, 100.0)(np.arange(5), np.float64)
+    weights = layer.weights(x, rotary=turns).numpy()  # (B, H, T, S)
+    assert weights.shape == (2, 6, 5, 5) and (np.triu(weights, 1) == 0).all()
+    _, _, val = split_heads(layer.qkv(x), 6, 2)
+    read = merge_heads(weights @ np.repeat(val.numpy(), 3, axis=1))
+    np.testing.assert_allclose(
+        layer(x, rotary=turns).numpy(), read @ layer.out.weight.numpy() + layer.out.bias.numpy(), rtol=1e-10
+    )
 
 
 def test_weights_are_those_that_attention_uses():
@@ -141,6 +269,21 @@ def test_cache_that_is_full_or_of_another_batch_refuses_and_stays_as_it_was():
     assert cache.length == 0
 
 
+@pytest.mark.parametrize("rows", [[2, 0, 0], [1, 2, 0], [0, 1, 2]])
+def test_a_reordered_cache_is_that_of_the_rows_in_their_new_order(rows):
+    layer = randomized(MultiHeadAttention(12, 3, rng())).astype(np.float64)
+    x, new = rng(1).standard_normal((3, 4, 12)), rng(2).standard_normal((3, 1, 12))
+    caches = KVCache(1, 3, 3, 5, 4, np.float64), KVCache(1, 3, 3, 5, 4, np.float64)
+    with no_grad():
+        for cache, past in zip(caches, (x, x[rows]), strict=True):
+            layer(Tensor(past), cache=cache.layer(0))
+            cache.advance(4)
+        caches[0].reorder(np.array(rows))
+        found, wanted = (layer(Tensor(new), cache=cache.layer(0)).numpy() for cache in caches)
+    assert caches[0].length == 4
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_cache_refuses_to_be_differentiated():
     layer = MultiHeadAttention(12, 3, rng())
     with pytest.raises(GraphError, match="no_grad"):
@@ -164,6 +307,21 @@ def test_block_is_its_formula(norm, norm_kind):
         h = N1(x + A(x))
         expected = N2(h + M(h))
     np.testing.assert_allclose(block(Tensor(x)).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("recomputed", [True, False])
+def test_a_llama_block_is_its_formula_and_hands_the_rotations_on(recomputed):
+    switches = {"kv_heads": 2, "head_width": 4, "bias": False, "scale": 0.7}
+    block = Block(12, 6, rng(), 20, norm_kind="rms", activation="silu", gated=True, mlp_bias=False, **switches)
+    randomized(block).set_recompute(recomputed)
+    assert isinstance(block.mlp, GatedMLP) and block.mlp.gate.weight.shape == (12, 20) and block.mlp.gate.bias is None
+    assert (block.attention.kv_heads, block.attention.scale, block.attention.qkv.bias) == (2, 0.7, None)
+    x, turns = Tensor(rng(1).standard_normal((2, 5, 12))), Rotary(4, 100.0)(np.arange(5), np.float64)
+    h = x + block.attention(block.norm1(x), rotary=turns)
+    wanted = (h + block.mlp(block.norm2(h))).numpy()
+    np.testing.assert_allclose(block(x, rotary=turns).numpy(), wanted, rtol=1e-12)
+    assert abs(block(x).numpy() - wanted).max() > 1e-3
+    assert Block(12, 3, rng(), mlp_bias=False).mlp.up.bias is None
 
 
 def test_a_block_that_adds_nothing_is_the_identity():

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from minilm.autograd import Tensor
+from minilm.autograd import Tensor, fast
 from minilm.autograd.gradcheck import gradcheck
 from minilm.backend import asarray, to_numpy
 from minilm.errors import ConfigError, ShapeError
-from minilm.nn import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from minilm.nn import MLP, Dropout, Embedding, GatedMLP, LayerNorm, Linear, RMSNorm
 from minilm.nn.init import normal, residual_std
 from minilm.nn.layers import ACTIVATIONS
 
@@ -77,13 +77,37 @@ def test_mlp_is_its_formula_with_each_activation(name):
     np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_gated_mlp_is_its_formula_with_each_activation(name, bias, kernels):
+    layer = randomized(GatedMLP(6, 9, rng(), name, bias=bias))
+    gate, up, down = (
+        lambda x, part=part: x @ part.weight.numpy() + (part.bias.numpy() if bias else 0)
+        for part in (layer.gate, layer.up, layer.down)
+    )
+    expected = down(np.vectorize(FORMULAS[name])(gate(X)) * up(X))
+    with fast(kernels):
+        np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected, rtol=1e-9, atol=1e-12)
+    assert layer.num_parameters() == 3 * 6 * 9 + bias * (9 + 9 + 6)
+
+
+def test_how_a_gated_mlp_begins():
+    layer = GatedMLP(200, 300, rng(), std=0.1, out_std=0.01)
+    assert layer.activation is ACTIVATIONS["silu"] and layer.gate.bias is layer.up.bias is layer.down.bias is None
+    for part, std in ((layer.gate, 0.1), (layer.up, 0.1), (layer.down, 0.01)):
+        assert abs(part.weight.numpy().std() / std - 1) < 0.02
+    assert (layer.gate.weight.numpy() != layer.up.weight.numpy()).all()
+    assert MLP(4, 8, rng(), bias=False).up.bias is None
+
+
 def test_the_two_gelus_differ_as_published():
     assert abs(float(ACTIVATIONS["gelu_tanh"](asarray(np.array([1.0])))[0]) - 0.84119) < 5e-6
     assert abs(float(ACTIVATIONS["gelu"](asarray(np.array([1.0])))[0]) - 0.84134) < 5e-6
 
 
 @pytest.mark.parametrize("make", [lambda: Linear(6, 4, rng()), lambda: LayerNorm(6), lambda: RMSNorm(6),
-                                  lambda: MLP(6, 9, rng())])  # fmt: skip
+                                  lambda: MLP(6, 9, rng()), lambda: GatedMLP(6, 9, rng(), bias=True)])  # fmt: skip
 def test_gradients_of_parameters_and_input(make):
     layer = randomized(make())
     parameters = layer.parameters()

@@ -1,0 +1,209 @@
+"""Generation against transformers: every processor, whole distributions, greedy and beam search, padded batches.
+
+Models are tiny and random, in float64; transformers takes their logits to float32 before it looks at them.
+"""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.generation import logits_process as hf
+
+from minilm.generation import Sampling, beam_search, generate, processors
+from minilm.models import GPT
+
+V = 13
+
+
+def restless(theirs, seed):
+    """Random weights so large that texts wander."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.normal_(0, [0.15, 0.3, 0.5][seed % 3])
+    return theirs.double().eval()
+
+
+@pytest.fixture(scope="module")
+def gpts(tmp_path_factory):
+    """Pairs of one GPT-2, theirs and ours."""
+    pairs = []
+    for seed in range(6):
+        config = GPT2Config(vocab_size=V, n_positions=40, n_embd=24, n_layer=2, n_head=3,
+                            bos_token_id=None, eos_token_id=None, pad_token_id=None)  # fmt: skip
+        theirs = restless(GPT2LMHeadModel(config), seed)
+        folder = tmp_path_factory.mktemp("gpt2")
+        theirs.save_pretrained(folder)
+        pairs.append((theirs, GPT.from_pretrained(folder)))
+    return pairs
+
+
+def left_padded(rng, rows, longest):
+    """(ids, mask) of prompts of different lengths."""
+    lengths = rng.integers(1, longest + 1, rows)
+    mask = np.arange(longest) >= (longest - lengths)[:, None]
+    return rng.integers(0, V, mask.shape), mask.astype(int)
+
+
+def tensors(*arrays):
+    return [torch.from_numpy(a) for a in arrays]
+
+
+# ------------------------------------------------------------------------------------------------------ processors
+
+PAIRS = {
+    "repetition penalty": (
+        [0.5, 1.0, 1.2, 3.0],
+        hf.RepetitionPenaltyLogitsProcessor,
+        lambda z, ids, x: processors.penalize_repetition(z, ids, x),
+    ),
+    "no repeated n-gram": (
+        [1, 2, 3, 30],
+        hf.NoRepeatNGramLogitsProcessor,
+        lambda z, ids, n: processors.ban_repeated_ngrams(z, ids, n),
+    ),
+    "temperature": ([0.01, 0.7, 5.0], hf.TemperatureLogitsWarper, lambda z, ids, x: processors.scale(z, x)),
+    "top k": ([1, 2, V - 1, V, V + 1], hf.TopKLogitsWarper, lambda z, ids, k: processors.keep_top_k(z, k)),
+    "top p": ([1e-9, 0.3, 0.9, 0.999, 1.0], hf.TopPLogitsWarper, lambda z, ids, p: processors.keep_top_p(z, p)),
+    "min p": ([0.0, 1e-9, 0.1, 0.8, 1.0], hf.MinPLogitsWarper, lambda z, ids, p: processors.keep_min_p(z, p)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_each_processor_on_random_logits(name):
+    settings, theirs, ours = PAIRS[name]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        z, ids = 4 * rng.standard_normal((5, V)), rng.integers(0, V, (5, rng.integers(1, 20)))
+        for setting in settings:
+            wanted = theirs(setting)(*tensors(ids, z)).numpy()
+            found = ours(z, ids, setting)
+            if name == "temperature":  # ours leaves the largest at 0
+                wanted -= wanted.max(axis=1, keepdims=True)
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12, err_msg=f"{seed}, {setting}")
+
+
+@pytest.mark.parametrize("name", ["top k", "top p", "min p"])
+def test_ties_at_the_border(name):
+    """Of logits that are equal at the border ours keeps those of lower id; transformers, in top k, all of them."""
+    settings, theirs, ours = PAIRS[name]
+    for seed in range(20):
+        z = np.random.default_rng(seed).integers(-2, 3, (5, V)).astype(float)
+        for setting in settings:
+            wanted, found = theirs(setting)(*tensors(z.astype(int), z)).numpy(), ours(z, None, setting)
+            for row, a, b in zip(z, np.isfinite(found), np.isfinite(wanted), strict=True):
+                assert row[a].min() == row[b].min() and (a <= (row >= row[a].min())).all()
+                at = row == row[a].min()
+                assert (np.diff(a[at].astype(int)) <= 0).all()
+                if name == "top k":
+                    assert a.sum() == min(setting, V) and (b == (row >= row[a].min())).all()
+                else:
+                    assert a.sum() == b.sum()
+
+
+def test_padding_is_no_repetition():
+    rng = np.random.default_rng(0)
+    ids, mask = left_padded(rng, 5, 9)
+    z, pads = rng.standard_normal((5, V)), torch.from_numpy(mask.argmax(1))
+    wanted = hf.RepetitionPenaltyLogitsProcessor(1.5, prompt_ignore_length=pads)(*tensors(ids, z)).numpy()
+    np.testing.assert_allclose(processors.penalize_repetition(z, np.where(mask, ids, -1), 1.5), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whole_distributions_of_a_text_that_it_draws(gpts, seed):
+    """All processors at once, in transformers' order, at every step of what it drew."""
+    theirs, ours = gpts[seed]
+    rng = np.random.default_rng(seed)
+    common = {
+        "temperature": float(rng.choice([0.5, 1.5])),
+        "top_k": int(rng.integers(4, 9)),
+        "top_p": float(rng.choice([0.7, 0.95])),
+        "min_p": float(rng.choice([0.05, 0.2])),
+        "repetition_penalty": float(rng.choice([0.8, 1.3])),
+    }
+    torch.manual_seed(seed)
+    ids, real = tensors(rng.integers(0, V, (3, 4)), np.ones((3, 4), int))
+    drawn = theirs.generate(ids, attention_mask=real, max_new_tokens=12, do_sample=True, no_repeat_ngram_size=2, min_new_tokens=5,
+                            eos_token_id=[1, 2], pad_token_id=0, return_dict_in_generate=True, output_scores=True,
+                            **common)  # fmt: skip
+    sampling = Sampling(no_repeat_ngram=2, **common)
+    for step, scores in enumerate(drawn.scores):
+        past = drawn.sequences[:, : 4 + step].numpy()
+        banned = np.array([1, 2]) if step < 5 else None
+        found = sampling.probabilities(ours(past).numpy()[:, -1], past, banned)
+        np.testing.assert_allclose(found, torch.softmax(scores, 1).numpy(), atol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------- greedy, beam search
+
+
+def test_greedy_of_padded_batches(gpts):
+    for seed, (theirs, ours) in enumerate(gpts):
+        rng = np.random.default_rng(seed)
+        ids, mask = left_padded(rng, 4, 7)
+        stops = rng.choice(V, 2, replace=False).tolist()
+        given, real = tensors(ids, mask)
+        wanted = theirs.generate(given, attention_mask=real, max_new_tokens=25, do_sample=False, eos_token_id=stops,
+                                 pad_token_id=3, min_new_tokens=2, repetition_penalty=1.2).numpy()  # fmt: skip
+        for cache in (True, False):
+            found = generate(ours, ids, 25, temperature=0, attention_mask=mask, stop=stops, pad=3, min_new_tokens=2,
+                             repetition_penalty=1.2, cache=cache)  # fmt: skip
+            assert found.tolist() == wanted.tolist(), (seed, cache)
+
+
+def one_search(rng):
+    """A prompt or several, and settings, (theirs, ours)."""
+    beams, count = int(rng.integers(2, 6)), int(rng.integers(1, 14))
+    ids, mask = left_padded(rng, int(rng.integers(1, 4)), int(rng.integers(1, 7)))
+    stops = rng.choice(V, rng.integers(0, 4), replace=False).tolist()
+    common = {
+        "num_return_sequences": int(rng.integers(1, beams + 1)),
+        "length_penalty": float(rng.choice([-1.0, 0.0, 0.5, 1.0, 2.0])),
+        "early_stopping": [False, True, "never"][rng.integers(3)],
+        "repetition_penalty": float(rng.choice([1.0, 1.0, 0.7, 2.0])),
+        "min_new_tokens": min(count, int(rng.choice([0, 0, 2, 4]))),
+    }
+    n = [None, None, 2, 3][rng.integers(4)]
+    if n is not None:
+        mask[:] = 1  # transformers counts n-grams of padding
+    pad = int(rng.integers(1, V))  # 0 would be taken for none
+    theirs = {"num_beams": beams, "max_new_tokens": count, "eos_token_id": stops or None, "pad_token_id": pad,
+              "no_repeat_ngram_size": n, **common}  # fmt: skip
+    ours = {"beams": beams, "max_new_tokens": count, "stop": stops, "pad": pad, "no_repeat_ngram": n, **common}
+    return ids, mask, theirs, ours
+
+
+def searched(theirs, ids, mask, settings):
+    """The sequences and scores that transformers finds."""
+    given, real = tensors(ids, mask)
+    found = theirs.generate(given, attention_mask=real, do_sample=False, return_dict_in_generate=True,
+                            output_scores=True, **settings)  # fmt: skip
+    return found.sequences.numpy(), found.sequences_scores.numpy()
+
+
+def check_searches(pairs, seeds):
+    """That both find the same, with the cache and without; how many searches ended early."""
+    early = 0
+    for seed in seeds:
+        theirs, ours = pairs[seed % len(pairs)]
+        ids, mask, their_settings, our_settings = one_search(np.random.default_rng(seed))
+        wanted, scores = searched(theirs, ids, mask, their_settings)
+        for cache in (True, False):
+            found = beam_search(ours, ids, attention_mask=mask, cache=cache, **our_settings)
+            assert found.ids.tolist() == wanted.tolist(), (seed, cache, our_settings)
+            np.testing.assert_allclose(found.scores, scores, rtol=1e-5, err_msg=str((seed, cache, our_settings)))
+        early += found.ids.shape[1] < ids.shape[1] + our_settings["max_new_tokens"]
+    return early
+
+
+def test_beam_search_whatever_the_settings(gpts):
+    assert check_searches(gpts, range(40)) > 4
+
+
+@pytest.mark.slow
+def test_beam_search_whatever_the_settings_at_length(gpts):
+    assert check_searches(gpts, range(1000, 2000)) > 100
