@@ -330,6 +330,29 @@ def test_a_tied_head_reads_what_is_divided_by_the_root_of_the_width(lively_t5):
     hidden = untied.hidden(IDS, WRITTEN).numpy()
     np.testing.assert_allclose(untied(IDS, WRITTEN).numpy(), hidden @ untied.head.weight.numpy(), rtol=1e-11)
     assert untied.num_parameters() - model.num_parameters() == 13 * 12
+    for settings, factor in (({"scale_head": False}, 1), ({"tied": False, "scale_head": True}, 1 / math.sqrt(12))):
+        model = lively_t5(**settings)
+        head = model.head.weight.numpy() if model.head else model.token_embedding.weight.numpy().T
+        hidden = model.hidden(IDS, WRITTEN).numpy()
+        np.testing.assert_allclose(model(IDS, WRITTEN).numpy(), factor * hidden @ head, rtol=1e-11)
+
+
+def test_a_layer_of_the_encoder_is_its_formula(lively_t5):
+    """Straight from the paper: no scaling of scores, no bias, a norm without mean, distances added to the scores."""
+    model = lively_t5(layers=1)
+    block, x = model.encoder.blocks[0], model.token_embedding.weight.numpy()[IDS]
+
+    def normed(x, norm):
+        return x / np.sqrt((x * x).mean(-1, keepdims=True) + 0.05) * norm.weight.numpy()
+
+    qkv = (normed(x, block.norm1) @ block.attention.qkv.weight.numpy()).reshape(2, 9, 3, 3, 5)
+    q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # (B, H, T, K)
+    e = np.exp(q @ k.swapaxes(2, 3) + to_numpy(model.encoder.biases(9).data))
+    y = (e / e.sum(-1, keepdims=True) @ v).transpose(0, 2, 1, 3).reshape(2, 9, 15)
+    x = x + y @ block.attention.out.weight.numpy()
+    h = np.maximum(normed(x, block.norm2) @ block.mlp.up.weight.numpy(), 0)
+    x = x + h @ block.mlp.down.weight.numpy()
+    np.testing.assert_allclose(model.encode(IDS).numpy(), normed(x, model.encoder.final_norm), rtol=1e-10)
 
 
 # -------------------------------------------------------------------------------------------------------- distances

@@ -183,16 +183,27 @@ def test_an_old_folder_holds_copies_of_the_embedding_and_a_table_that_none_reads
         T5.from_pretrained(tmp_path)
 
 
-def test_settings_that_the_published_ones_leave_out_are_theirs(tmp_path):
-    """T5-small's config.json says neither max_distance nor feed_forward_proj, nor how many layers its decoder has."""
-    theirs = made({**SHAPE, "num_decoder_layers": 2})
+@pytest.mark.parametrize(
+    ("said", "ours_has"),
+    [
+        ({}, {}),
+        ({"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, **UNTIED},  # T5 1.1
+         {"gated": True, "activation": "gelu_tanh", "tied": False}),
+        ({"feed_forward_proj": "gated-silu", "pad_token_id": 3},
+         {"gated": True, "activation": "silu", "pad_id": 3, "start_id": 3}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_published_ones_leave_out_are_theirs(tmp_path, said, ours_has):
+    """T5-small's config.json has neither feed_forward_proj nor the depth of its decoder; none has what follows."""
+    theirs = made({**SHAPE, "num_decoder_layers": 2, **said})
     theirs.save_pretrained(tmp_path)
-    kept = {"architectures", "d_ff", "d_kv", "d_model", "decoder_start_token_id", "model_type", "num_heads",
-            "num_layers", "vocab_size", "is_encoder_decoder"}  # fmt: skip
-    settings = {name: said for name, said in settings_of(tmp_path).items() if name in kept}
+    kept = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size", "architectures", "model_type")
+    settings = {name: settings_of(tmp_path)[name] for name in kept} | said
+    settings.pop("an untied head", None)
     (tmp_path / "config.json").write_text(json.dumps(settings))
     ours = T5.from_pretrained(tmp_path)
-    assert ours.config == T5Config(13, 12, 2, 2, 3, 5, 17, dropout=0.1)
+    assert ours.config == T5Config(13, 12, 2, 2, 3, 5, 17, dropout=0.1, **ours_has)
     agree(theirs, ours, {"logits": (ours(IDS, LABELS), theirs(tensor(IDS), decoder_input_ids=tensor(LABELS)).logits)})
 
 
