@@ -38,6 +38,9 @@ class Cut:
     between: bool = True
     space: bool = False
 
+    def __post_init__(self) -> None:
+        _ = self._found  # a wrong pattern is told now
+
     @cached_property
     def _found(self) -> Any:
         try:
