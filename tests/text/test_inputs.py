@@ -1,4 +1,4 @@
-"""Texts as a model's inputs: special tokens, truncation, padding, segments, spans as the `tokenizers` library has them."""
+"""Texts as a model reads them: special tokens, truncation, padding, segments and spans equal those of `tokenizers`."""
 
 import numpy as np
 import pytest
