@@ -91,8 +91,9 @@ class Splitting:
             return given
         if isinstance(given, str):
             if given not in SPLITTINGS:
+                known = ", ".join(SPLITTINGS)
                 raise DataError(
-                    tr("splitting is {got}; choose one of {known}", got=repr(given), known=", ".join(SPLITTINGS))
+                    tr("{name} is {got}; choose one of {known}", name="splitting", got=repr(given), known=known)
                 )
             return SPLITTINGS[given]
         return cls(tuple(Cut(*step) for step in given))
