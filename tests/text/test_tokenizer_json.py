@@ -5,6 +5,8 @@ Random characters are those whose kind is the same in Unicode 3.2 and now; the t
 
 import json
 import unicodedata
+from functools import cache
+from itertools import product
 
 import pytest
 from hard_strings import HARD, KINDS
@@ -14,6 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from tokenizers import pre_tokenizers as pre
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 
+from minilm.errors import DataError
 from minilm.text import load_corpus, load_tokenizer
 from minilm.text.splitting import LLAMA3_PATTERN
 from minilm.text.tokenizer_json import read_tokenizer_json
@@ -88,9 +91,15 @@ KINDS_OF_FILES = {
 }
 
 
+@cache
+def written(kind):
+    """The content of such a file."""
+    return KINDS_OF_FILES[kind]().to_str()
+
+
 @pytest.fixture(scope="module", params=KINDS_OF_FILES)
 def both(request, tmp_path_factory):
-    return read(KINDS_OF_FILES[request.param](), tmp_path_factory.mktemp("json"))
+    return read(Tokenizer.from_str(written(request.param)), tmp_path_factory.mktemp("json"))
 
 
 def read(theirs, folder):
@@ -98,13 +107,13 @@ def read(theirs, folder):
     return read_tokenizer_json(folder / "tokenizer.json"), theirs
 
 
-def check_equal(ours, theirs, text):
+def check_equal(ours, theirs, text, decoded=True):
     expected = theirs.encode(text, add_special_tokens=False)
     ids = ours.encode(text, "all")
     assert ids == expected.ids
     if hasattr(ours, "encode_with_offsets"):
         assert ours.encode_with_offsets(text, "all") == (ids, expected.offsets)
-    for skip in (True, False):
+    for skip in (True, False) if decoded else ():
         assert ours.decode(ids, skip_special=skip) == theirs.decode(ids, skip_special_tokens=skip)
 
 
@@ -140,21 +149,126 @@ FLAGS = ["single_word", "lstrip", "rstrip", "normalized", "special"]
 ADDED = ["NEW", "É", "new word", " x", "<a>", "<a><b>", "self", "中文", "1.5"]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "no accents", "bert uncased", "bert cased"])
-def test_added_tokens_are_found_alike(kind, tmp_path):
-    content = KINDS_OF_FILES[kind]().to_str()
-    added = st.dictionaries(st.sampled_from(ADDED), st.fixed_dictionaries(dict.fromkeys(FLAGS, st.booleans())))
+WITH_ADDED = pytest.mark.parametrize("kind", ["gpt2", "no accents", "bert uncased", "bert cased"])
+PLACES = "NEW aNEW NEWa  NEW  b\n\tNEW\xa0NEWNEW. NEW_ e\u0301NEW NEW\u0301 new New\u3000 \x1cNEW\x1c"
+
+
+def check_added(kind, tokens, text, folder):
+    theirs = Tokenizer.from_str(written(kind))
+    theirs.add_tokens([AddedToken(token, **flags) for token, flags in tokens.items() if not theirs.token_to_id(token)])
+    as_written = not any(flags.get("normalized") for flags in tokens.values())  # theirs forgets the others' capitals
+    check_equal(*read(theirs, folder), text, decoded=as_written)
+
+
+@WITH_ADDED
+def test_every_flag_of_an_added_token(kind, tmp_path):
+    for flags in product([False, True], repeat=5):
+        check_added(kind, {"NEW": dict(zip(FLAGS, flags, strict=True))}, PLACES, tmp_path)
+    check_added(kind, {"<a>": {}, "<a><b>": {}, "<a": {"single_word": True}}, "<a><b><a> <a x<a", tmp_path)
+
+
+@pytest.mark.slow
+@WITH_ADDED
+def test_added_tokens_beside_each_other(kind, tmp_path):
+    flags = st.fixed_dictionaries(dict.fromkeys(FLAGS, st.booleans()))
     around = st.sampled_from([*ADDED, *SPECIAL, "new", "É", "e\u0301", " ", "  ", "\n", "a", "_", ".", "\u200d", "x"])
 
-    @settings(max_examples=100)
-    @given(added, st.lists(around, max_size=12).map("".join))
+    @given(st.dictionaries(st.sampled_from(ADDED), flags), st.lists(around, max_size=12).map("".join))
     def check(tokens, text):
-        theirs = Tokenizer.from_str(content)
-        for token, flags in tokens.items():
-            if theirs.token_to_id(token) is None:
-                theirs.add_tokens([AddedToken(token, **flags)])
-        ours, _ = read(theirs, tmp_path)
-        expected = theirs.encode(text, add_special_tokens=False)
-        assert ours.encode(text, "all") == expected.ids
+        check_added(kind, tokens, text, tmp_path)
 
     check()
+
+
+# ---------------------------------------------------------------------------------------------------------- refusals
+
+
+def changed(folder, kind, change):
+    content = json.loads(written(kind))
+    change(content)
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return folder / "tokenizer.json"
+
+
+def put(*path):
+    """A change of a file: the value at the end of a path of keys is the path's last item."""
+
+    def change(content):
+        for key in path[:-2]:
+            content = content[key]
+        content[path[-2]] = path[-1]
+
+    return change
+
+
+TEMPLATE = {"type": "TemplateProcessing", "special_tokens": {}, "single": [], "pair": []}
+REFUSED = [
+    (
+        "gpt2",
+        put("model", "type", "Unigram"),
+        r'is of type "Unigram", which is not supported; BPE, WordPiece are',
+    ),
+    ("gpt2", put("model", "byte_fallback", True), r"model has byte_fallback = true, .* only false is"),
+    ("gpt2", put("model", "dropout", 0.1), r"model has dropout = 0\.1"),
+    ("gpt2", put("model", "end_of_word_suffix", "</w>"), r'model has end_of_word_suffix = "</w>"'),
+    ("gpt2", put("model", "new_switch", True), r"model has new_switch, which is not supported"),
+    ("gpt2", put("new_part", {}), r"tokenizer\.json has new_part, which is not supported"),
+    ("gpt2", put("version", "2.0"), r'has version = "2\.0"'),
+    ("gpt2", put("model", "merges", 0, ["Ġ", "zz"]), r"merge 0, \['Ġ', 'zz'\], must be two tokens"),
+    ("gpt2", lambda c: c["model"]["merges"].append(c["model"]["merges"][0]), r"merge 440, .* stands there twice"),
+    ("gpt2", put("model", "vocab", "<s>", 5000), r"gives '<s>' the id 5000, but added_tokens gives it 1"),
+    ("gpt2", lambda c: c["model"]["vocab"].pop("Ġthe"), r"the ids of .* must be 0 … 698, each once"),
+    ("gpt2", lambda c: c["model"]["vocab"].update({"中": 700}), r"the token '中' has '中', which stands for no byte"),
+    ("gpt2", put("decoder", None), r"decoder must be a JSON object, not null"),
+    ("gpt2", put("decoder", "type", "Metaspace"), r'decoder is of type "Metaspace"'),
+    ("gpt2", put("pre_tokenizer", {"type": "Whitespace"}), r'pre_tokenizer is of type "Whitespace"'),
+    ("gpt2", put("pre_tokenizer", {"type": "Digits"}), r"pre_tokenizer must end in ByteLevel"),
+    ("gpt2", put("normalizer", {"type": "Replace"}), r'normalizer is of type "Replace", .*; NFC, NFD'),
+    ("gpt2", put("post_processor", TEMPLATE), r"post_processor, single must have each text once"),
+    ("gpt2", put("truncation", {"stride": 2}), r"truncation has stride = 2"),
+    ("llama3", put("pre_tokenizer", "pretokenizers", 0, "behavior", "MergedWithNext"), r'behavior = "MergedWithNext"'),
+    (
+        "llama3",
+        put("pre_tokenizer", "pretokenizers", 0, "pattern", "Regex", "("),
+        r"\( is no regular expression",
+    ),
+    ("bert uncased", put("pre_tokenizer", {"type": "Punctuation"}), r'"Punctuation", which is not supported; BertPre'),
+    ("bert uncased", put("normalizer", {"type": "NFC"}), r'normalizer is of type "NFC", .* BertNormalizer'),
+    ("bert uncased", put("normalizer", "new", 1), r"normalizer has new, which is not supported"),
+    ("bert uncased", put("decoder", "prefix", "@@"), r'decoder has prefix = "@@", .* only "##" is'),
+    ("bert uncased", put("model", "unk_token", "<none>"), r"names the token <none>, which the vocabulary lacks"),
+    ("bert uncased", put("model", "vocab", ["a"]), r"vocab must map each token to its id"),
+    ("bert uncased", put("added_tokens", [{"id": 0}]), r"added_tokens lacks content"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), REFUSED)
+def test_what_cannot_be_honoured_is_named(tmp_path, kind, change, message):
+    path = changed(tmp_path, kind, change)
+    with pytest.raises(DataError, match=message) as error:
+        read_tokenizer_json(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_token_that_is_both_added_and_made_by_a_merge(tmp_path):
+    def add(content):
+        content["added_tokens"].append({"id": content["model"]["vocab"]["se"], "content": "se"})
+
+    path = changed(tmp_path, "gpt2", add)
+    with pytest.raises(DataError, match="makes 'se' by a merge, but it is an added token too"):
+        read_tokenizer_json(path)
+
+
+def test_merges_of_old_files_are_strings_and_models_say_no_type(tmp_path):
+    def old(content):
+        content["model"]["merges"] = [" ".join(merge) for merge in content["model"]["merges"]]
+        del content["model"]["type"]
+
+    path = changed(tmp_path, "gpt2", old)
+    check_equal(read_tokenizer_json(path), Tokenizer.from_file(str(path)), "the self of 123\n")
+
+
+def test_a_damaged_file(tmp_path):
+    path = changed(tmp_path, "gpt2", put("model", "merges", 3))
+    with pytest.raises(DataError, match=r"tokenizer\.json is a damaged tokenizer file"):
+        read_tokenizer_json(path)
