@@ -14,7 +14,7 @@ def say(sentence: str) -> None:
 
 @contextlib.contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None] | None]]:
-    """`with bars() as bar: work(bar("reading"))`: work calls its progress(done, all). None where there is no terminal."""
+    """`with bars() as bar: work(bar("reading"))`; work calls progress(done, all). It is None without a terminal."""
     if not sys.stderr.isatty():
         yield lambda what: None
         return

@@ -3,11 +3,12 @@
 import contextlib
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engines import WORKLOADS
 from sizes import SIZES, Size
+from smollm2 import SMOLLM2, Checkpoint
 
 BASE = "torch"  # the engine that the others are compared with
 
@@ -17,14 +18,14 @@ class Row:
     """One line of the table: a workload at a size. rounds: how many are timed, after `warm_up` that are not."""
 
     workload: str
-    size: Size
+    size: Size | Checkpoint
     threads: int
     rounds: int
     warm_up: int
 
     @property
     def name(self) -> str:
-        return f"{self.workload}-{self.size.name}"
+        return self.workload if self.workload == self.size.name else f"{self.workload}-{self.size.name}"
 
 
 ROWS = [
@@ -32,6 +33,7 @@ ROWS = [
     Row("training", SIZES["M"], threads=1, rounds=12, warm_up=2),
     Row("generation", SIZES["S"], threads=1, rounds=25, warm_up=3),
     Row("generation", SIZES["M"], threads=1, rounds=9, warm_up=1),
+    Row("smollm2", SMOLLM2, threads=1, rounds=5, warm_up=1),
 ]
 
 
@@ -40,6 +42,7 @@ class Result:
     """The seconds of every timed round of each engine. problem: why the row counts for nothing, or None.
 
     processor: the share of a processor that this process got meanwhile; far below 1, others were busy on it.
+    peak_memory: of each engine in a process of its own, in bytes, where that is measured.
     """
 
     row: Row
@@ -47,6 +50,7 @@ class Result:
     seconds: dict[str, list[float]]
     processor: float
     problem: str | None
+    peak_memory: dict[str, int] = field(default_factory=dict)
 
     def tokens_per_second(self, engine: str) -> float:
         """By the median round."""
@@ -79,4 +83,5 @@ def run(row: Row) -> Result:
                 outcomes[name].append(outcome)
         share = (time.process_time() - used) / (time.perf_counter() - began)
     timed = {name: all_of_them[row.warm_up :] for name, all_of_them in seconds.items()}
-    return Result(row, workload.tokens(row.size), timed, share, workload.disagreement(outcomes))
+    memory = {name: workload.peak_memory(name) for name in engines} if workload.peak_memory else {}
+    return Result(row, workload.tokens(row.size), timed, share, workload.disagreement(outcomes), memory)

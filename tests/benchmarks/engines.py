@@ -1,4 +1,5 @@
-"""The same work done by minilm and by PyTorch: steps of training, and greedy generation with a cache.
+"""The same work done by minilm and by PyTorch: steps of training, and greedy generation with a cache, by random models
+and by a real one.
 
 An engine is a context manager that makes its model once and yields a function from a round's input to its outcome. All
 engines of a workload begin with the same weights and get the same input in each round, so their outcomes must agree.
@@ -12,6 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 import numpy as np
+import smollm2
 import torch
 from sizes import Size
 from torch.nn import functional
@@ -26,7 +28,7 @@ RATE, BETAS, EPSILON, DECAY, CLIP = 1e-3, (0.9, 0.95), 1e-8, 0.1, 1.0
 TOLERANCE = 1e-4  # between the first losses
 
 Weights = dict[str, np.ndarray]
-Engine = Callable[[Size, Weights, int], contextlib.AbstractContextManager[Callable[[Any], Any]]]
+Engine = Callable[[Any, Weights, int], contextlib.AbstractContextManager[Callable[[Any], Any]]]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Workload:
 
     name: str
     engines: dict[str, Engine]
-    weights: Callable[[Size], Weights]
-    input: Callable[[Size, int], Any]
-    tokens: Callable[[Size], int]
+    weights: Callable[[Any], Weights]
+    input: Callable[[Any, int], Any]
+    tokens: Callable[[Any], int]
     disagreement: Callable[[dict[str, list]], str | None]
+    peak_memory: Callable[[str], int] | None = None  # of an engine, in bytes, by a process of its own
 
 
 # -------------------------------------------------------------------------------------------------------- training
@@ -163,4 +166,13 @@ GENERATION = Workload(
     lambda size: size.context,
     tokens_differ,
 )
-WORKLOADS = {workload.name: workload for workload in (TRAINING, GENERATION)}
+REAL_MODEL = Workload(
+    smollm2.SMOLLM2.name,
+    smollm2.ENGINES,
+    lambda size: {},  # each reads the file
+    smollm2.prompt,
+    lambda size: size.new_tokens,
+    tokens_differ,
+    smollm2.peak_memory,
+)
+WORKLOADS = {workload.name: workload for workload in (TRAINING, GENERATION, REAL_MODEL)}

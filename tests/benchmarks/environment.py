@@ -27,6 +27,12 @@ def run_again_if_unclean() -> None:
         sys.exit(subprocess.run([sys.executable, *sys.orig_argv[1:]], env=wanted, check=False).returncode)
 
 
+def in_clean_process(*command: str) -> str:
+    """What a program of Python prints when it runs by itself, in the clean environment."""
+    ran = subprocess.run([sys.executable, *command], env=clean_environment(), stdout=subprocess.PIPE, check=True)
+    return ran.stdout.decode()
+
+
 def machine() -> dict[str, str]:
     """What the numbers depend on: processor, BLAS and its kernels, PyTorch and its, versions, how busy it was."""
     import torch

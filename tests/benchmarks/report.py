@@ -23,7 +23,7 @@ def lines(result: Result) -> list[tuple[str, ...]]:
     for i, (engine, seconds) in enumerate(result.seconds.items()):
         head = (result.row.name, str(result.row.size)) if i == 0 else ("", "")
         middle = 1000 * statistics.median(seconds)
-        speed = f"{result.tokens_per_second(engine):,.0f}"
+        speed = f"{result.tokens_per_second(engine):,.{0 if result.tokens_per_second(engine) >= 100 else 1}f}"
         found.append((*head, engine, f"{middle:.1f}", speed, _ratio(result, engine)))
     return found
 
@@ -60,6 +60,9 @@ def show(machine: dict[str, str], results: list[Result]) -> None:
 def _notes(result: Result) -> list[str]:
     """What the reader must know of a row besides its numbers."""
     found = []
+    if result.peak_memory:
+        peaks = ", ".join(f"{engine} {size / 1e6:,.0f} MB" for engine, size in result.peak_memory.items())
+        found.append(f"{result.row.name}: peak memory of a process of its own, loading too: {peaks}")
     if result.problem:
         found.append(f"{result.row.name} is INVALID: {result.problem}")
     if result.processor < QUIET * result.row.threads:
@@ -89,7 +92,7 @@ def _row_as_json(result: Result) -> dict[str, Any]:
         for engine, seconds in result.seconds.items()
     }
     row = {"name": result.row.name, **asdict(result.row), "tokens": result.tokens, "processor": result.processor}
-    return {**row, "problem": result.problem, "engines": engines}
+    return {**row, "problem": result.problem, "engines": engines, "peak_memory": result.peak_memory}
 
 
 def write_json(path: Path, machine: dict[str, str], results: list[Result]) -> None:

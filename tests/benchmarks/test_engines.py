@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,26 @@ def test_a_row_is_timed_and_reported(workload, tmp_path, capsys):
     write_json(tmp_path / "found.json", {"processor": "some"}, [result])
     row = json.loads((tmp_path / "found.json").read_text())["rows"][0]
     assert row["size"]["width"] == TOY.width and row["engines"]["minilm"]["times_torch"]["median"] == middle
+
+
+def test_memory_that_was_measured_is_reported(capsys):
+    result = run(Row("generation", TOY, threads=1, rounds=2, warm_up=0))
+    show({}, [replace(result, peak_memory={"minilm": 812_000_000, "torch": 1_500_000_000})])
+    assert "generation-toy: peak memory of a process of its own, loading too: minilm 812 MB, torch 1,500 MB" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_process_knows_the_most_memory_that_it_had():
+    from smollm2 import most_memory
+
+    said = "import sys; sys.path.insert(0, 'tests/benchmarks'); import smollm2; a = {}; print(smollm2.most_memory())"
+    root = BENCHMARKS.parent.parent
+    small, large = (
+        int(subprocess.run([sys.executable, "-c", said.format(made)], cwd=root, capture_output=True, check=True).stdout)
+        for made in ("0", "bytes(300_000_000)")
+    )
+    assert 250_000_000 < large - small < 350_000_000 and most_memory() > 10_000_000
 
 
 def test_an_invalid_row_shows_no_ratio(capsys):
