@@ -18,14 +18,17 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 
 from minilm.errors import DataError
 from minilm.text import load_corpus, load_tokenizer
-from minilm.text.splitting import LLAMA3_PATTERN
+from minilm.text.splitting import SPLITTINGS
 from minilm.text.tokenizer_json import read_tokenizer_json
 
 UNICODE_3 = unicodedata.ucd_3_2_0
 SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>"]
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-GPT4_STYLE = pre.Sequence([pre.Split(Regex(LLAMA3_PATTERN), "removed", True), pre.ByteLevel(False, use_regex=False)])
-LLAMA3 = pre.Sequence([pre.Split(Regex(LLAMA3_PATTERN), "isolated"), pre.ByteLevel(False, use_regex=False)])
+LLAMA3_REGEX = (  # as LLaMA-3's own file has it
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GPT4_STYLE = pre.Sequence([pre.Split(Regex(LLAMA3_REGEX), "removed", True), pre.ByteLevel(False, use_regex=False)])
+LLAMA3 = pre.Sequence([pre.Split(Regex(LLAMA3_REGEX), "isolated"), pre.ByteLevel(False, use_regex=False)])
 
 
 def of_one_kind(character):
@@ -120,6 +123,16 @@ def check_equal(ours, theirs, text, decoded=True):
 @given(TEXT)
 def test_equals_on_any_text(both, text):
     check_equal(*both, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [("gpt2", pre.ByteLevel(False)), ("smollm", digits(True)), ("llama3", pre.Split(Regex(LLAMA3_REGEX), "isolated"))],
+)
+def test_the_named_splittings_cut_as_theirs(name, theirs):
+    for text in filter(lambda text: all(map(of_one_kind, text)), HARD):
+        pieces = [text[start:end] for _, (start, end) in theirs.pre_tokenize_str(text)]
+        assert SPLITTINGS[name].pieces(text) == pieces
 
 
 @pytest.mark.slow
