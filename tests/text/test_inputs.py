@@ -1,5 +1,7 @@
 """Texts as a model reads them: special tokens, truncation, padding, segments and spans equal those of `tokenizers`."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -160,3 +162,19 @@ def test_rules_come_back_from_their_description():
         Layout((((1, 2), 0), ("a", 1))), Truncation(9, "only_first"), Padding(3, side="left"), {"eos": "x"}
     )
     assert InputRules.from_description(rules.description()) == rules
+
+
+def test_what_is_kept_is_what_theirs_keeps():
+    """Every small pair of lengths, room and strategy: who gives, and who keeps an odd token."""
+    theirs = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    theirs.pre_tokenizer = pre.WhitespaceSplit()
+    for room, strategy, a, b in product(range(2, 8), STRATEGIES, range(1, 7), range(1, 7)):
+        theirs.enable_truncation(room, strategy=strategy)
+        try:
+            ids = theirs.encode("a " * a, "b " * b).ids
+        except Exception as error:
+            assert "too short" in str(error)
+            with pytest.raises(DataError, match="cannot take"):
+                Truncation(room, strategy).kept([a, b], 0)
+        else:
+            assert Truncation(room, strategy).kept([a, b], 0) == [ids.count(0), ids.count(1)]
