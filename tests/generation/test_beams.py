@@ -117,6 +117,24 @@ def test_no_stop_before_its_time(small):
         assert best.index(2) == least == len(best) - 1
 
 
+def test_as_many_beams_live_on_however_many_tokens_are_stops():
+    """Four stops more probable than all else, and length worth more than anything: the best go on to the last token."""
+
+    class Constant:
+        config = GPTConfig(vocab_size=6, context=8)
+        bare = eval = lambda self: self
+
+        def hidden(self, ids, mask=None, cache=None):
+            return np.zeros((len(ids), 1, 1))
+
+        def logits(self, hidden):
+            return np.tile(np.log([0.3, 0.25, 0.2, 0.15, 0.06, 0.04]), (len(hidden), 1))
+
+    how = {"stop": range(4), "early_stopping": "never", "length_penalty": 20.0, "num_return_sequences": 2}
+    found = beam_search(Constant(), [0], 3, 2, cache=False, **how)
+    assert found.ids[:, 1:].tolist() == [[4, 4, 0], [4, 4, 1]]
+
+
 def test_banned_beams_die_and_the_others_go_on(small):
     """After the first of three tokens each of the others once: two sequences of two, none of three."""
     found = beam_search(small, [0], 2, 8, no_repeat_ngram=1, num_return_sequences=2)
