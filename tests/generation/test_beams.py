@@ -8,6 +8,7 @@ import pytest
 
 from minilm.errors import ConfigError, DataError
 from minilm.generation import beam_search, generate, stream
+from minilm.generation.beams import Beams, _Prompt
 from minilm.models import GPT, GPTConfig
 
 
@@ -116,6 +117,24 @@ def test_no_stop_before_its_time(small):
         assert best.index(2) == least == len(best) - 1
 
 
+def test_as_many_beams_live_on_however_many_tokens_are_stops():
+    """Four stops more probable than all else, and length worth more than anything: the best go on to the last token."""
+
+    class Constant:
+        config = GPTConfig(vocab_size=6, context=8)
+        bare = eval = lambda self: self
+
+        def hidden(self, ids, mask=None, cache=None):
+            return np.zeros((len(ids), 1, 1))
+
+        def logits(self, hidden):
+            return np.tile(np.log([0.3, 0.25, 0.2, 0.15, 0.06, 0.04]), (len(hidden), 1))
+
+    how = {"stop": range(4), "early_stopping": "never", "length_penalty": 20.0, "num_return_sequences": 2}
+    found = beam_search(Constant(), [0], 3, 2, cache=False, **how)
+    assert found.ids[:, 1:].tolist() == [[4, 4, 0], [4, 4, 1]]
+
+
 def test_banned_beams_die_and_the_others_go_on(small):
     """After the first of three tokens each of the others once: two sequences of two, none of three."""
     found = beam_search(small, [0], 2, 8, no_repeat_ngram=1, num_return_sequences=2)
@@ -149,3 +168,34 @@ def test_fewer_sequences_than_were_asked_for(small):
 def test_settings_that_cannot_be(wild, settings, said):
     with pytest.raises(ConfigError, match=said):
         stream(wild, [1], 3, **settings)
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "penalty", "live", "done"),
+    [
+        (False, 1.0, -0.9, True),  # -0.9 / 2 now is below -0.4, the worst that ended
+        (False, 1.0, -0.7, False),
+        (True, 1.0, -0.7, True),
+        ("never", 1.0, -0.9, False),  # -0.9 / 10 at the last token would be above
+        ("never", 1.0, -4.1, True),
+        ("never", 0.0, -0.5, True),  # the end is worth no more than now
+        ("never", 0.0, -0.3, False),
+        ("never", -1.0, -0.3, True),  # -0.3 · 2 now; at the end it would be worse
+        ("never", -1.0, -0.1, False),
+        (False, 1.0, -0.8, True),  # as good as the worst is not better
+        (False, 1.0, -math.inf, True),
+    ],
+)
+def test_when_a_prompt_is_done(early_stopping, penalty, live, done):
+    """After 2 of 10 tokens, three sequences of three having ended; and never with fewer, while a beam lives."""
+    prompt = _Prompt(Beams(3, penalty, early_stopping))
+    for score in (-0.3, -0.2, -0.4):
+        prompt.settle(live, 2, 10)
+        assert prompt.done is (live == -math.inf)
+        prompt.add(score, np.array([1]))
+    prompt.add(-0.5, np.array([1]))
+    assert [found.score for found in prompt.found] == [-0.2, -0.3, -0.4]
+    prompt.settle(live, 2, 10)
+    assert prompt.done is done
+    prompt.settle(0.0, 3, 10)
+    assert prompt.done is (done or early_stopping is True)
