@@ -107,10 +107,10 @@ def search(
     ids: (B·W, T), each prompt W = `beams` times; pads: (B·W,), or None. Errors: DataError.
     """
     W, T = how.beams, ids.shape[1]
-    if count == 0:
-        rows = len(ids) // W * how.num_return_sequences
-        return np.empty((rows, 0), int), np.zeros(rows)
     prompts = [_Prompt(how) for _ in range(len(ids) // W)]
+    if count == 0:
+        scores = np.zeros(len(prompts) * how.num_return_sequences)
+        return np.empty((len(scores), 0), int), scores
     first_rows = W * np.arange(len(prompts))[:, None]  # (B, 1)
     scores = np.full((len(prompts), W), -math.inf)
     scores[:, 0] = 0  # the beams of a prompt are equal so far: only the first goes on, into all

@@ -109,8 +109,9 @@ class EncoderDecoderReader:
 
     def __init__(self, model: Any, ids: np.ndarray, mask: np.ndarray | None, cached: bool, copies: int):
         self.model = model.bare().eval()
-        self.memory = xp.repeat(self.model.encode(ids, mask), copies, axis=0)  # (B·W, S, D)
-        self.mask = None if mask is None else np.repeat(mask, copies, axis=0)  # (B·W, S)
+        rows = np.repeat(np.arange(len(ids)), copies)  # (B·W,)
+        self.memory = self.model.encode(ids, mask)[xp.asarray(rows)]  # (B·W, S, D)
+        self.mask = None if mask is None else mask[rows]  # (B·W, S)
         self.cache = model.new_cache(len(self.memory)) if cached else None
 
     def logits(self, ids: np.ndarray) -> Any:

@@ -68,12 +68,13 @@ class Sampling:
 
         history: the ids so far (B, n), -1 where padding is; needed only where `remembers`.
         """
-        if self.remembers and history is None:
-            raise ConfigError(tr("history is None, but repetition_penalty and no_repeat_ngram need the ids so far"))
-        if self.repetition_penalty != 1:
-            z = processors.penalize_repetition(z, history, self.repetition_penalty)
-        if self.no_repeat_ngram is not None:
-            z = processors.ban_repeated_ngrams(z, history, self.no_repeat_ngram)
+        if self.remembers:
+            if history is None:
+                raise ConfigError(tr("history is None, but repetition_penalty and no_repeat_ngram need the ids so far"))
+            if self.repetition_penalty != 1:
+                z = processors.penalize_repetition(z, history, self.repetition_penalty)
+            if self.no_repeat_ngram is not None:
+                z = processors.ban_repeated_ngrams(z, history, self.no_repeat_ngram)
         return z if banned is None else processors.ban(z, banned)
 
     def probabilities(

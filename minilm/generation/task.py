@@ -62,8 +62,11 @@ class Task:
         ids, pad = self.ids, self.ending.pad
         ended = np.zeros(len(ids), bool)
         for made in range(self.count):
-            past, banned = history(ids, self.pads), self.ending.banned(made)
-            tokens = self.sampling.choose(self.reader.logits(ids), self.rng, past, banned)  # (B,)
+            past = None
+            if self.sampling.remembers:  # a row that ended is held to nothing
+                past = np.where(ended[:, None], -1, history(ids, self.pads))
+            logits, banned = self.reader.logits(ids), self.ending.banned(made)
+            tokens = self.sampling.choose(logits, self.rng, past, banned)  # (B,)
             tokens = np.where(ended, ids[:, -1] if pad is None else pad, tokens)
             ids = np.concatenate([ids, tokens[:, None]], axis=1)  # (B, T + made + 1)
             yield tokens

@@ -11,7 +11,7 @@ from minilm import backend
 from minilm.autograd import Tensor, fast
 from minilm.errors import TrainingError
 from minilm.generation import generate
-from minilm.models import GPT, GPTConfig
+from minilm.models import GPT, T5, GPTConfig, T5Config
 from minilm.text import TokenBatches
 from minilm.training import NextToken, Run, TrainConfig, Trainer
 from minilm.training.optim import SGD, AdamW, clip_by_global_norm
@@ -205,15 +205,20 @@ SAMPLINGS = {
     "top p": {"top_p": 0.8, "temperature": 1.3},
     "both, no cache": {"top_k": 9, "top_p": 0.9, "cache": False},
 }
+OTHERS = {
+    "all processors": {"top_k": 30, "min_p": 0.01, "repetition_penalty": 1.2, "no_repeat_ngram": 2},
+    "padding": {"temperature": 0, "attention_mask": [[0, 1, 1], [1, 1, 1]]},
+    "beams": {"beams": 3, "num_return_sequences": 2, "attention_mask": [[0, 1, 1], [1, 1, 1]]},
+}
 
 
-@pytest.mark.parametrize("name", SAMPLINGS)
-def test_generation_makes_the_twins_tokens(name):
+@pytest.mark.parametrize("settings", [*SAMPLINGS.values(), *OTHERS.values()], ids=[*SAMPLINGS, *OTHERS])
+def test_generation_makes_the_twins_tokens(settings):
     prompts = TEXT[:6].reshape(2, 3)
     with twins():
-        wanted = generate(model(), prompts, 12, seed=3, **SAMPLINGS[name])  # past the context of 8: the window moves
+        wanted = generate(model(), prompts, 12, seed=3, **settings)  # past the context of 8: the window moves
     with use_double():
-        found = generate(model(), prompts, 12, seed=3, **SAMPLINGS[name])
+        found = generate(model(), prompts, 12, seed=3, **settings)
         assert generate(model(), prompts[0].tolist(), 2, seed=3).shape == (5,)
     np.testing.assert_array_equal(found, wanted)
 
@@ -228,6 +233,17 @@ def test_a_token_costs_its_ids_up_and_its_logits_down(name):
     read = [2, 1, 1, 1] if cached else [2, 3, 4, 5]
     wanted = [t for n in read for t in (("up", (1, n), "embedding"), ("down", (1, 128), "checked_logits"))]
     assert moved(transfers) == wanted, "\n".join(map(str, transfers))
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0}, {"beams": 3}], ids=["greedy", "beams"])
+def test_an_encoder_decoder_writes_the_twins_tokens(settings):
+    config = T5Config(vocab_size=128, width=12, layers=1, heads=3, head_width=4)
+    prompts, mask = TEXT[:6].reshape(2, 3), [[1, 1, 0], [1, 1, 1]]
+    with twins():
+        wanted = generate(T5(config), prompts, 6, attention_mask=mask, **settings)
+    with use_double():
+        found = generate(T5(config), prompts, 6, attention_mask=mask, **settings)
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.gpu

@@ -30,8 +30,10 @@ def trained():
 
 @pytest.fixture(scope="session")
 def wild():
-    """A small GPT with large random weights in float64: every token seems possible, and each depends on all before."""
-    model = GPT(GPTConfig(vocab_size=11, context=8, width=12, layers=2, heads=3)).astype(np.float64).eval()
+    """A small GPT with large random weights in float64, whose texts wander: each token depends on all before."""
+    config = GPTConfig(vocab_size=11, context=8, width=12, layers=2, heads=3, tied=False)
+    model = GPT(config).astype(np.float64).eval()
     for i, p in enumerate(model.parameters()):
-        p.assign(np.random.default_rng([1, i]).standard_normal(p.shape) * 0.5)
+        if p.ndim == 2:  # biases, the same at every position, would make every text the same
+            p.assign(np.random.default_rng([1, i]).standard_normal(p.shape))
     return model

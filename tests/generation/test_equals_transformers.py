@@ -4,27 +4,36 @@ Models are tiny and random, in float64; transformers takes their logits to float
 """
 
 import os
+import warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
-from transformers.generation import logits_process as hf
 
 from minilm.generation import Sampling, beam_search, generate, processors
-from minilm.models import GPT
+from minilm.models import GPT, T5
+
+with warnings.catch_warnings():  # of its import alone, which none of our tests is about
+    warnings.simplefilter("ignore")
+    from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+    from transformers.generation import logits_process as hf
+    from transformers.utils.logging import disable_progress_bar
+disable_progress_bar()
 
 V = 13
 
 
-def restless(theirs, seed):
-    """Random weights so large that texts wander."""
+def restless(theirs, seed, scale):
+    """Random weights so large that texts wander; biases, the same at every position, would make every text the same."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for p in theirs.parameters():
-            p.normal_(0, [0.15, 0.3, 0.5][seed % 3])
+            if p.ndim == 2:
+                p.normal_(0, scale)
     return theirs.double().eval()
 
 
@@ -35,10 +44,25 @@ def gpts(tmp_path_factory):
     for seed in range(6):
         config = GPT2Config(vocab_size=V, n_positions=40, n_embd=24, n_layer=2, n_head=3,
                             bos_token_id=None, eos_token_id=None, pad_token_id=None)  # fmt: skip
-        theirs = restless(GPT2LMHeadModel(config), seed)
+        theirs = restless(GPT2LMHeadModel(config), seed, [0.3, 0.6, 1.0][seed % 3])
         folder = tmp_path_factory.mktemp("gpt2")
         theirs.save_pretrained(folder)
         pairs.append((theirs, GPT.from_pretrained(folder)))
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def t5s(tmp_path_factory):
+    """Pairs of one T5, theirs and ours: the first kind, and that of 1.1."""
+    pairs = []
+    for seed in range(4):
+        kind = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if seed % 2 else {}
+        config = T5Config(vocab_size=V, d_model=24, d_kv=8, d_ff=32, num_layers=2, num_decoder_layers=1, num_heads=3,
+                          decoder_start_token_id=seed, pad_token_id=4, eos_token_id=5, **kind)  # fmt: skip
+        theirs = restless(T5ForConditionalGeneration(config), seed, 0.5)
+        folder = tmp_path_factory.mktemp("t5")
+        theirs.save_pretrained(folder)
+        pairs.append((theirs, T5.from_pretrained(folder)))
     return pairs
 
 
@@ -155,6 +179,30 @@ def test_greedy_of_padded_batches(gpts):
             assert found.tolist() == wanted.tolist(), (seed, cache)
 
 
+def test_greedy_and_drawn_texts_of_an_encoder_decoder(t5s):
+    """Prompts padded on the right, as is usual, and on the left; of drawn ones, the distribution at every step."""
+    for seed, (theirs, ours) in enumerate(t5s):
+        ids, mask = left_padded(np.random.default_rng(seed), 4, 7)
+        if seed < 2:
+            ids, mask = ids[:, ::-1].copy(), mask[:, ::-1].copy()
+        given, real = tensors(ids, mask)
+        how = {"attention_mask": real, "max_new_tokens": 20, "eos_token_id": [6, 7], "pad_token_id": 3,
+               "no_repeat_ngram_size": 2}  # fmt: skip
+        wanted = theirs.generate(given, do_sample=False, **how).tolist()
+        for cache in (True, False):
+            found = generate(ours, ids, 20, temperature=0, attention_mask=mask, stop=[6, 7], pad=3, no_repeat_ngram=2,
+                             cache=cache)  # fmt: skip
+            assert found.tolist() == wanted, (seed, cache)
+        torch.manual_seed(seed)
+        drawn = theirs.generate(given, do_sample=True, top_k=6, repetition_penalty=1.4, output_scores=True,
+                                return_dict_in_generate=True, **how)  # fmt: skip
+        sampling = Sampling(top_k=6, repetition_penalty=1.4, no_repeat_ngram=2)
+        for step, scores in enumerate(drawn.scores):
+            past = drawn.sequences[:, : 1 + step].numpy()
+            found = sampling.probabilities(ours(ids, past, mask).numpy()[:, -1], past)
+            np.testing.assert_allclose(found, torch.softmax(scores, 1).numpy(), atol=1e-5)
+
+
 def one_search(rng):
     """A prompt or several, and settings, (theirs, ours)."""
     beams, count = int(rng.integers(2, 6)), int(rng.integers(1, 14))
@@ -196,12 +244,17 @@ def check_searches(pairs, seeds):
             found = beam_search(ours, ids, attention_mask=mask, cache=cache, **our_settings)
             assert found.ids.tolist() == wanted.tolist(), (seed, cache, our_settings)
             np.testing.assert_allclose(found.scores, scores, rtol=1e-5, err_msg=str((seed, cache, our_settings)))
-        early += found.ids.shape[1] < ids.shape[1] + our_settings["max_new_tokens"]
+        begun = 1 if isinstance(ours, T5) else ids.shape[1]
+        early += found.ids.shape[1] < begun + our_settings["max_new_tokens"]
     return early
 
 
 def test_beam_search_whatever_the_settings(gpts):
-    assert check_searches(gpts, range(40)) > 4
+    assert check_searches(gpts, range(30)) > 3
+
+
+def test_beam_search_of_an_encoder_decoder(t5s):
+    assert check_searches(t5s, range(100, 116)) > 2
 
 
 @pytest.mark.slow

@@ -198,6 +198,13 @@ def test_what_was_there_is_avoided(wild):
         generate(wild, [1, 2, 3], 9, no_repeat_ngram=1)
 
 
+def test_a_row_that_ended_asks_for_no_more_tokens(wild):
+    """The first row ends with the one token that is left to it; the second goes on."""
+    prompts = np.array([[0, 1, 2, 3, 4, 5, 6, 8, 9, 10], [0] * 10])
+    found = generate(wild, prompts, 4, temperature=0, stop=7, no_repeat_ngram=1, on_notice=str)
+    assert found[0, 10:].tolist() == [7] * (found.shape[1] - 10) and found.shape[1] > 11
+
+
 def test_stream_and_callback_give_what_generate_returns(wild):
     heard = []
     found = generate(wild, [1, 2], 12, seed=3, on_token=heard.append)
