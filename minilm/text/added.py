@@ -13,7 +13,7 @@ SPACES = regex.compile(r"\p{White_Space}*")
 
 @dataclass(frozen=True)
 class AddedToken:
-    """`text` wherever it stands is token `id`, and is neither cut nor changed.
+    """`text` wherever it stands is token `id`, and is neither cut nor changed; nothing else becomes that token.
 
     special: it stands for no text, and is read only where it is allowed. single_word: not amid a word. lstrip, rstrip:
     the spaces before, or behind, belong to it. normalized: it is looked for in the text after normalization (lower

@@ -30,7 +30,7 @@ class Fields:
         if not any(found == value and type(found) is type(value) for value in usual):
             raise DataError(
                 tr("{where} has {name} = {got}, which is not supported; only {usual} is",
-                   where=self.where, name=name, got=shown(found), usual=" or ".join(map(shown, usual)))
+                   where=self.where, name=name, got=shown(found), usual=", ".join(map(shown, usual)))
             )  # fmt: skip
 
     def ignore(self, *names: str) -> None:

@@ -87,7 +87,7 @@ def _check_class(folder: Path, settings: Mapping[str, Any], known: tuple[str | N
     found = settings.get("tokenizer_class")
     if found not in known:
         raise DataError(
-            tr("{folder} has a tokenizer of the class {got}, which is not supported without a tokenizer.json; {known} are",
+            tr("{folder} has no tokenizer.json but a tokenizer of class {got}, which is not supported; {known} are",
                folder=folder, got=found, known=", ".join(filter(None, known)))
         )  # fmt: skip
 

