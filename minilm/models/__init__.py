@@ -1,5 +1,6 @@
 """Models: whole networks built of layers, one file each."""
 
+from minilm.models.base import Model
 from minilm.models.bert import Bert, BertConfig, BertForPreTraining
 from minilm.models.gpt import GPT, GPTConfig
 from minilm.models.gpt_heads import (
@@ -47,6 +48,7 @@ __all__ = [
     "GPTForTokenClassification",
     "Llama",
     "LlamaConfig",
+    "Model",
     "T5Config",
     "T5Encoder",
     "bert_config",

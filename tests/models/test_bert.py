@@ -7,8 +7,9 @@ import pytest
 
 from minilm.autograd import Tensor, fast, no_grad
 from minilm.autograd.gradcheck import slope
+from minilm.backend import asarray
 from minilm.errors import ConfigError, DataError, DTypeError, ShapeError
-from minilm.models import Bert, BertConfig, BertForPreTraining
+from minilm.models import Bert, BertConfig, BertForPreTraining, GPTConfig
 
 RNG = np.random.default_rng(7)
 IDS = RNG.integers(0, 13, (3, 9))
@@ -25,6 +26,22 @@ def both(model, **changes):
     batch = {"targets": TARGETS, "next_label": NEXT, "segments": SEGMENTS, "attention_mask": MASK}
     losses = model.loss(IDS, **{**batch, **changes})
     return losses.mlm * 0.7 + losses.nsp * 1.9
+
+
+def test_hidden_states_are_what_the_blocks_pass_on(lively_bert):
+    model = lively_bert(Bert, layers=3)
+    states = [state.numpy() for state in model.hidden_states(IDS, SEGMENTS, MASK)]
+    assert len(states) == 4 and (states[0] == model.embed(IDS, SEGMENTS).numpy()).all()
+    for block, state, after in zip(model.blocks, states, states[1:], strict=False):
+        assert (block(asarray(state), asarray(MASK)[:, None, None]).numpy() == after).all()
+    assert (states[-1] == model(IDS, SEGMENTS, MASK).hidden.numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["attention_dropout", "classifier_dropout", "embedding_dropout"])
+def test_a_rate_of_its_own_must_be_one(name):
+    kind = GPTConfig if name == "embedding_dropout" else BertConfig
+    with pytest.raises(ConfigError, match=f"{name} is 1.5; it must be at least 0 and below 1"):
+        kind(13, **{name: 1.5})
 
 
 # ------------------------------------------------------------------------------------------------- information flow

@@ -188,14 +188,45 @@ def test_a_mask_of_ones_is_no_mask(lively_gpt):
     np.testing.assert_allclose(model(IDS, np.ones((2, 9), bool)).numpy(), model(IDS).numpy(), rtol=1e-12)
 
 
+# ----------------------------------------------------------------------------------------------------- hidden states
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_hidden_states_are_what_the_blocks_pass_on_and_the_last_is_what_the_head_reads(lively_gpt, norm, layers):
+    model, mask = lively_gpt(norm=norm, layers=layers), np.ones((2, 9), bool)
+    mask[0, :3] = False
+    states = [state.numpy() for state in model.hidden_states(IDS, mask)]
+    assert len(states) == layers + 1
+    assert (states[0] == model.embed(IDS, mask).numpy()).all() and (states[-1] == model.hidden(IDS, mask).numpy()).all()
+    for block, state, after in zip(model.blocks, states, states[1:-1], strict=False):
+        assert (block(asarray(state), asarray(mask)[:, None, None]).numpy() == after).all()
+
+
+@pytest.mark.parametrize("settings", [{"scale_attention": False}, {"scale_by_layer": True}], ids=str)
+def test_scores_are_scaled_as_the_configuration_says(lively_gpt, settings):
+    """A block's queries may carry the factor instead: with them so scaled, the plain model computes the same."""
+    model, plain = lively_gpt(**settings), lively_gpt()
+    for i, (block, other) in enumerate(zip(model.blocks, plain.blocks, strict=True)):
+        factor = 2.0 if "scale_attention" in settings else 1 / (i + 1)  # √K is 2
+        for p, q in ((block.attention.qkv.weight, other.attention.qkv.weight),
+                     (block.attention.qkv.bias, other.attention.qkv.bias)):  # fmt: skip
+            scaled = p.numpy().copy()
+            scaled[..., :12] *= factor
+            q.assign(scaled)
+    np.testing.assert_allclose(model(IDS).numpy(), plain(IDS).numpy(), rtol=1e-9)
+    for ours, theirs in zip(attention_weights(model, IDS), attention_weights(plain, IDS), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
 # ------------------------------------------------------------------------------------------------------------ cache
 
 
 @pytest.mark.parametrize("kernels", [True, False])
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("settings", [{"norm": "pre"}, {"norm": "post"}, {"scale_by_layer": True}], ids=str)
 @pytest.mark.parametrize("padded", [False, True])
-def test_cached_logits_equal_uncached_for_every_split(lively_gpt, norm, padded, kernels):
-    model = lively_gpt(norm=norm)
+def test_cached_logits_equal_uncached_for_every_split(lively_gpt, settings, padded, kernels):
+    model = lively_gpt(**settings)
     mask = np.ones((2, 9), bool)
     if padded:
         mask[0, :3] = False
@@ -430,6 +461,9 @@ def test_configurations_that_cannot_be(settings, said):
 def test_configuration_as_json():
     config = GPTConfig(vocab_size=10, norm="post", mlp_width=7)
     assert GPTConfig.from_dict(config.to_dict()) == config
+    earlier = {"vocab_size": 10, "context": 8, "width": 4, "layers": 1, "heads": 1, "mlp_width": 7, "dropout": 0.1,
+               "norm": "pre", "activation": "gelu_tanh", "tied": True, "epsilon": 1e-5, "causal": True}  # fmt: skip
+    assert GPTConfig.from_dict(earlier) == GPTConfig(10, 8, 4, 1, 1, 7, 0.1)  # of runs before the others were there
     assert GPTConfig(vocab_size=10).mlp_width == 512
     with pytest.raises(ConfigError, match=r"no setting colour, size; it has vocab_size, context"):
         GPTConfig.from_dict({"vocab_size": 3, "colour": 1, "size": 2})

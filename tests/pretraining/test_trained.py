@@ -67,7 +67,7 @@ def test_fill_guesses_with_a_published_bert(bert, capsys):
 @pytest.mark.parametrize("kind", [Bert, BertForPreTraining, BertForSequenceClassification])
 def test_finetune_takes_the_encoder_of_any_published_bert(bert, kind, tmp_path, capsys):
     folder, out = bert(kind), tmp_path / "out"
-    (tmp_path / "train.csv").write_text("text,label\nthe cat is good,yes\nthe dog is bad,no\n" * 4)
+    (tmp_path / "train.csv").write_text("text,label\n" + "the cat is good,yes\nthe dog is bad,no\n" * 4)
     files = ("--train", tmp_path / "train.csv", "--dev", tmp_path / "train.csv", "--out", out)
     given = ("--task", "classify", "--steps", 2, "--rates", "1e-3", "--threads", 1)
     assert minilm("finetune", folder, *given, *files, capsys=capsys)[0] == 0

@@ -1,10 +1,11 @@
 """BERT as Hugging Face publishes it, alone and with the heads that it is pretrained and fine-tuned with.
 
 Their linear layers are PyTorch's, (out, in), so ours are their transposes; query, key and value stand side by side in
-our one matrix.
+our one matrix. Two things differ where padding is misused: theirs never learns the embedding of pad_token_id, even
+where it is no padding; and in question answering theirs lets padding be an answer.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from minilm.errors import ConfigError
@@ -168,19 +169,21 @@ def _check_problem(classes: int, problem: Any) -> None:
 # ------------------------------------------------------------------------------------------------------------- family
 
 
-def _make_encoder(config: BertConfig, published: Mapping[str, Any], names: Collection[str]) -> Bert:
-    return Bert(config, pooler="pooler.dense.weight" in names)
+def _make_encoder(config: BertConfig, published: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
+    return Bert(config, pooler="pooler.dense.weight" in arrays)
 
 
-def _make_pretraining(config: BertConfig, published: Mapping[str, Any], names: Collection[str]) -> BertForPreTraining:
+def _make_pretraining(
+    config: BertConfig, published: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> BertForPreTraining:
     """With the next-sentence head where the folder has one, as those called BertForMaskedLM may."""
-    return BertForPreTraining(config, next_sentence="cls.seq_relationship.weight" in names)
+    return BertForPreTraining(config, next_sentence="cls.seq_relationship.weight" in arrays)
 
 
 def _maker(name: str) -> Callable[..., Any]:
     head = _HEADS[name]
 
-    def make(config: BertConfig, published: Mapping[str, Any], names: Collection[str]) -> Any:
+    def make(config: BertConfig, published: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
         classes = _classes(published)
         if head is BertForQuestionAnswering and classes != 2:
             raise ConfigError(tr("num_labels is {got}; a span has 2, its start and its end", got=classes))

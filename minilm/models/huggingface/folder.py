@@ -110,18 +110,13 @@ def _by_plain_name(family: Family, stored: Mapping[str, Stored]) -> dict[str, St
 def fill(model: Any, family: Family, stored: Mapping[str, Stored], folder: Path) -> list[str]:
     """Write the published arrays, by plain name, into the model's parameters, one at a time; the names of those that
     are learned and that it does not read. CheckpointError, before anything is written, unless all fit."""
-    parameters, table, copies = dict(model.named_parameters()), family.weights(model), family.copies(model)
-    wanted = {family.plain(name) for weight in table for name in weight.theirs}
-    copied = {family.plain(copy): family.plain(of) for copy, of in copies.items()}
-    passed = copied.keys() | {family.plain(name) for name in family.spare(model)}
-    rest = [n for n in stored if n not in wanted and n not in passed and not _matches(n, family.buffers)]
-    unread = [n for n in rest if _matches(n, family.unread)]
-    faults = [
-        *_missing(table, family, stored),
-        *(tr("unexpected: {names}", names=", ".join(sorted(set(rest) - set(unread)))) for _ in [0] if rest != unread),
-        *_other_shapes(table, parameters, family, stored),
-    ]
-    if faults:
+    parameters, table = dict(model.named_parameters()), family.weights(model)
+    copied = {family.plain(copy): family.plain(of) for copy, of in family.copies(model).items()}
+    wanted = [family.plain(name) for weight in table for name in weight.theirs]
+    known = {*wanted, *copied, *map(family.plain, family.spare(model))}
+    strange = [name for name in stored if name not in known and not _matches(name, family.buffers)]
+    unread = [name for name in strange if _matches(name, family.unread)]
+    if faults := list(_faults(table, parameters, family, stored, sorted(set(strange) - set(unread)))):
         raise CheckpointError(
             tr("{folder}: its weights do not fit its {config}: ", folder=folder, config=CONFIG) + "; ".join(faults)
         )
@@ -142,24 +137,28 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
-def _missing(table: list[Weight], family: Family, stored: Mapping[str, Stored]) -> Iterator[str]:
-    names = [name for weight in table for name in weight.theirs if family.plain(name) not in stored]
-    if names:
-        yield tr("missing: {names}", names=", ".join(names))
-
-
-def _other_shapes(
-    table: list[Weight], parameters: Mapping[str, Any], family: Family, stored: Mapping[str, Stored]
+def _faults(
+    table: list[Weight], parameters: Mapping[str, Any], family: Family, stored: Mapping[str, Stored], others: list[str]
 ) -> Iterator[str]:
+    """What keeps the arrays from being read, a phrase for each kind of fault; others: those that nobody wants."""
+    parts = [
+        (weight.ours, name, shape, stored.get(family.plain(name)))
+        for weight in table
+        for name, _, shape in weight.parts(parameters[weight.ours].shape)
+    ]
+    if missing := [name for _, name, _, found in parts if found is None]:
+        yield tr("missing: {names}", names=", ".join(missing))
+    if others:
+        yield tr("unexpected: {names}", names=", ".join(others))
     odd = []
-    for weight in table:
-        for name, _, shape in weight.parts(parameters[weight.ours].shape):
-            got = stored[family.plain(name)].shape if family.plain(name) in stored else shape
-            if got != shape and weight.ours.endswith("token_embedding.weight") and got[1:] == shape[1:]:
-                yield tr("{name} has {got} rows, but vocab_size is {wanted}: the vocabulary is of another size",
-                         name=name, got=got[0], wanted=shape[0])  # fmt: skip
-            elif got != shape:
-                odd.append(f"{name} {got} ≠ {shape}")
+    for ours, name, shape, found in parts:
+        if found is None or found.shape == shape:
+            continue
+        if ours.endswith("token_embedding.weight") and found.shape[1:] == shape[1:]:
+            yield tr("{name} has {got} rows, but vocab_size is {wanted}: the vocabulary is of another size",
+                     name=name, got=found.shape[0], wanted=shape[0])  # fmt: skip
+        else:
+            odd.append(f"{name} {found.shape} ≠ {shape}")
     if odd:
         yield tr("of another shape: {names}", names=", ".join(odd))
 

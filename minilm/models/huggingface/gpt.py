@@ -5,7 +5,7 @@ head; query, key and value are packed side by side as ours are.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minilm.errors import ConfigError
@@ -144,11 +144,11 @@ def _write(c: GPTConfig) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------------------- families
 
 
-def _with_head(config: GPTConfig, published: Mapping[str, Any], names: Collection[str]) -> GPT:
+def _with_head(config: GPTConfig, published: Mapping[str, Any], arrays: Mapping[str, Any]) -> GPT:
     return GPT(config)
 
 
-def _without_head(config: GPTConfig, published: Mapping[str, Any], names: Collection[str]) -> GPT:
+def _without_head(config: GPTConfig, published: Mapping[str, Any], arrays: Mapping[str, Any]) -> GPT:
     """A body alone gets the head that is tied to its embedding."""
     return GPT(dataclasses.replace(config, tied=True))
 

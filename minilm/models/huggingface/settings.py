@@ -27,7 +27,7 @@ OF_NO_EFFECT = (
     "torchscript", "transformers_version", "use_cache",
 )  # fmt: skip
 # Which tokens are special, what labels are called, how to generate: others read them, so they are written again.
-_KEPT = (
+KEPT = (
     "bos_token_id", "cls_token_id", "decoder_start_token_id", "do_sample", "eos_token_id", "finetuning_task",
     "id2label", "label2id", "length_penalty", "mask_token_id", "max_length", "min_length", "no_repeat_ngram_size",
     "num_beams", "num_labels", "pad_token_id", "prefix", "problem_type", "repetition_penalty", "sep_token_id",
@@ -69,7 +69,7 @@ class Settings:
         """ConfigError unless the setting is not given or has one of these values: no other one is built here."""
         self._known.add(name)
         got = self._theirs.get(name, wanted[0])
-        if not any(type(got) is type(value) and got == value for value in wanted):
+        if got not in wanted:
             raise ConfigError(
                 tr("{name} is {got!r}; minilm builds models with {wanted} only", name=name, got=got,
                    wanted=", ".join(map(repr, wanted)))
@@ -98,7 +98,7 @@ class Settings:
     def finish(self) -> None:
         """ConfigError that names every setting which nobody asked for."""
         self.ignore(*OF_NO_EFFECT)
-        self.keep(*_KEPT)
+        self.keep(*KEPT)
         for name in NOT_BUILT.keys() - self._known:
             self.require(name, *NOT_BUILT[name])
         if unknown := sorted(set(self._theirs) - self._known):

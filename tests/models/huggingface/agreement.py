@@ -16,9 +16,11 @@ import transformers
 
 from minilm import functional as F
 from minilm.autograd import Tensor
+from minilm.errors import ConfigError
 from minilm.models.base import Model
+from minilm.models.huggingface.families import FAMILIES
 from minilm.models.huggingface.folder import family_of
-from minilm.models.huggingface.settings import NOT_BUILT, OF_NO_EFFECT
+from minilm.models.huggingface.settings import KEPT, NOT_BUILT, OF_NO_EFFECT, Settings
 
 TOLERANCE = 1e-8
 UNSAID = {*OF_NO_EFFECT, *NOT_BUILT}  # settings that change nothing here, which ours does not write
@@ -113,6 +115,36 @@ def check_round_trips(theirs, folder):
     again = carried_over(back, folder / "again").state_dict()
     for name, array in ours.state_dict().items():
         np.testing.assert_array_equal(again[name], array, name)
+
+
+def check_every_setting_counts(architecture, harmless):
+    """Each setting of transformers' configuration, changed, gives another configuration of ours or is refused by name;
+    those that are named harmless change neither, and none is named in vain."""
+    family = FAMILIES[getattr(transformers, architecture).config_class.model_type]
+    theirs = {**getattr(transformers, architecture).config_class().to_dict(), "architectures": [architecture]}
+
+    def read(settings):
+        found = Settings(settings)
+        config = family.read_config(found)
+        found.finish()
+        return config
+
+    def counts(name, value):
+        try:
+            return read({**theirs, name: value}) != read(theirs)
+        except ConfigError:
+            return True
+
+    idle = {name for name, value in theirs.items() if not counts(name, another(value))}
+    assert idle - {*OF_NO_EFFECT, *KEPT} == set(harmless)
+    assert idle >= theirs.keys() & {*OF_NO_EFFECT, *KEPT}
+
+
+def another(value):
+    """Another value of the same kind."""
+    if isinstance(value, bool) or value is None:
+        return not value
+    return value * 2 if isinstance(value, (int, float)) else "relu" if isinstance(value, str) else {"other": 1}
 
 
 def settings_of(folder):

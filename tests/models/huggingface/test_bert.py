@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from agreement import agree, carried_over, check_round_trips, make, settings_of, tensor
+from agreement import agree, carried_over, check_every_setting_counts, check_round_trips, make, settings_of, tensor
 
 from minilm.errors import ConfigError
 from minilm.models import Bert, BertConfig, BertForPreTraining, BertForSequenceClassification
@@ -120,6 +120,10 @@ def test_multiple_choice(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------------ folders
+
+
+def test_every_setting_counts_or_is_known_to_be_harmless():
+    check_every_setting_counts("BertForMaskedLM", ())
 
 
 @pytest.mark.parametrize("architecture", ["BertModel", "BertForPreTraining", "BertForMaskedLM"])

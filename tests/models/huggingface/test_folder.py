@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from minilm import resources
@@ -245,6 +246,8 @@ def test_shards_are_as_large_as_allowed_and_hold_each_array_once(folder):
     assert found["weight_map"] == {name: file.name for file, part in zip(files, held, strict=True) for name in part}
     assert found["metadata"]["total_size"] == sum(a.nbytes for part in held for a in part.values())
     assert equal(GPT.from_pretrained(folder), model)
+    with safe_open(files[0], framework="numpy") as file:
+        assert file.metadata() == {"format": "pt"}  # without which some readers refuse a file
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64", "float32"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from agreement import agree, carried_over, check_round_trips, exact_losses, make, tensor
+from agreement import agree, carried_over, check_every_setting_counts, check_round_trips, exact_losses, make, tensor
 
 from minilm.errors import ConfigError
 from minilm.models import GPT, GPTConfig
@@ -54,9 +54,17 @@ def test_nothing_is_lost_on_the_way_there_and_back(tmp_path, architecture, setti
     check_round_trips(make(architecture, **settings), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "harmless"), [("OpenAIGPTLMHeadModel", ()), ("GPT2LMHeadModel", ("reorder_and_upcast_attn",))]
+)
+def test_every_setting_counts_or_is_known_to_be_harmless(architecture, harmless):
+    summary = [f"summary_{part}" for part in ("type", "use_proj", "activation", "proj_to_labels", "first_dropout")]
+    check_every_setting_counts(architecture, {*harmless, *summary})
+
+
 @pytest.mark.parametrize("architecture", ["OpenAIGPTModel", "GPT2Model"])
 def test_a_body_alone_is_read_and_gets_the_tied_head(tmp_path, architecture):
-    theirs = make(architecture, **GPT1)
+    theirs = make(architecture, **GPT1, tie_word_embeddings=False)
     ours = carried_over(theirs, tmp_path)
     assert isinstance(ours, GPT) and ours.config.tied
     agree(theirs, ours, {"hidden": (ours.hidden(IDS), theirs(tensor(IDS)).last_hidden_state)})
