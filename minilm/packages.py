@@ -86,7 +86,7 @@ def _watched(
     how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
     how |= {"timeout": seconds, "env": os.environ | {"TMPDIR": str(folder)}}
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(subprocess.run, command, **how)
+        running = thread.submit(lambda: subprocess.run(command, **how))
         while progress is not None and wait([running], timeout=0.1).not_done:
             progress(min(size, _bytes_in(folder)), size)
         return running.result()

@@ -49,8 +49,9 @@ def generate(
     how |= {"repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram, "cache": cache}
     how |= {"beams": beams, "length_penalty": length_penalty, "on_notice": say}
 
-    def text_after(model: Any, start: Any, **more: Any) -> Iterator[str]:
-        return stream_text(*model[:2], start, tokens, **how, **more)
+    def text_after(trained: Any, start: Any, **more: Any) -> Iterator[str]:
+        model, tokenizer, *_ = trained
+        return stream_text(model, tokenizer, start, tokens, **how, **more)
 
     if pretrained is None:
         if source is None:

@@ -93,7 +93,7 @@ def test_a_process_knows_the_most_memory_that_it_had():
     root = BENCHMARKS.parent.parent
     small, large = (
         int(subprocess.run([sys.executable, "-c", said.format(made)], cwd=root, capture_output=True, check=True).stdout)
-        for made in ("0", "bytes(300_000_000)")
+        for made in ("0", "'x' * 300_000_000")
     )
     assert 250_000_000 < large - small < 350_000_000 and most_memory() > 10_000_000
 

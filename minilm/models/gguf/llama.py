@@ -110,7 +110,7 @@ def _rope_scaling(file: GGUF, context: int) -> dict[str, Any] | None:
 
 def weights(config: LlamaConfig) -> list[Weight]:
     """The table: our parameters and the arrays that each is made of."""
-    c = config
+    c: Any = config  # whose None are numbers by now
     queries, keys = c.heads * c.head_width, c.kv_heads * c.head_width
     block = [
         *same("blocks.{i}.norm1", "blk.{i}.attn_norm", "weight"),
@@ -168,8 +168,7 @@ def _in_our_order(file: GGUF, name: str, config: LlamaConfig) -> np.ndarray:
     part = name.split(".")[-2]
     if part not in ("attn_q", "attn_k"):
         return array
-    heads = config.heads if part == "attn_q" else config.kv_heads
-    return halves_first(array, heads)
+    return halves_first(array, config.heads if part == "attn_q" else config.kv_heads or config.heads)
 
 
 def halves_first(array: np.ndarray, heads: int) -> np.ndarray:
