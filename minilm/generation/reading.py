@@ -78,13 +78,13 @@ class DecoderReader:
         self.model = model.bare().eval()  # a copy of the structure: the model itself stays in its mode
         self.cache = model.new_cache(batch) if cached else None
         self.pads = pads
-        self.begins: Any = 0  # of the window that the cache holds: its first column, or with padding one for each row
+        self.start = 0  # the first column that the cache holds
 
     def logits(self, ids: np.ndarray) -> Any:
-        begins, start, mask = self._window(ids.shape[1])
-        if self.cache is not None and begins != self.begins:
+        start, mask = self._window(ids.shape[1])
+        if self.cache is not None and start != self.start:  # a window that moves was full, so none began before it
             self.cache.clear()
-        self.begins = begins
+        self.start = start
         held = self.cache.length if self.cache is not None else 0
         hidden = self.model.hidden(ids[:, start + held :], mask, self.cache)  # (B, t, D), t the ids not yet read
         return self.model.logits(hidden[:, -1])  # (B, V)
@@ -93,15 +93,14 @@ class DecoderReader:
         if self.cache is not None:
             self.cache.reorder(rows)
 
-    def _window(self, length: int) -> tuple[Any, int, np.ndarray | None]:
-        """Where the windows of rows of `length` columns begin, the first of these columns, and the attention mask."""
+    def _window(self, length: int) -> tuple[int, np.ndarray | None]:
+        """The first column that any row of `length` columns reads, and from there on the attention mask (B, S)."""
         context = self.model.config.context
         if self.pads is None:
-            start = window_start(length, context)
-            return start, start, None
+            return window_start(length, context), None
         begins = [pad + window_start(length - pad, context) for pad in self.pads.tolist()]
         start = min(begins)
-        return begins, start, np.arange(start, length) >= np.reshape(begins, (-1, 1))  # (B, S)
+        return start, np.arange(start, length) >= np.reshape(begins, (-1, 1))  # (B, S)
 
 
 class EncoderDecoderReader:
