@@ -9,14 +9,12 @@ import string
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import regex
 
 # U+0000 and other control characters fall to _is_dropped, so they stand within a chunk and part no words.
 CHUNK = regex.compile(r"[^ \t\n\r\p{Z}]+")
 SPACE = regex.compile(r"\p{White_Space}")
-UNCLEANED_CHUNK = regex.compile(r"[^\p{White_Space}]+")
 CJK_BLOCKS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -65,11 +63,7 @@ class BasicTokenization:
 
     def words(self, text: str) -> list[str]:
         """The words of `text`, none empty and none with a space."""
-        return [word.text for chunk, _ in self.chunks(text) for word in self.cut(chunk)]
-
-    def chunks(self, text: str) -> Iterator[tuple[str, int]]:
-        """What stands between spaces, and where each starts."""
-        return chunks(text) if self.clean else chunks(text, UNCLEANED_CHUNK)
+        return [word.text for chunk, _ in chunks(text) for word in self.cut(chunk)]
 
     def cut(self, chunk: str) -> list[Word]:
         """The words of what stands between two spaces; positions count from the chunk's start.
@@ -111,9 +105,9 @@ class BasicTokenization:
         return is_cjk(character) and not (self.as_tokenizers and ord(character) in NOT_CJK_IN_TOKENIZERS)
 
 
-def chunks(text: str, chunk: Any = CHUNK) -> Iterator[tuple[str, int]]:
+def chunks(text: str) -> Iterator[tuple[str, int]]:
     """What stands between spaces (Unicode's separators, tab and line ends), and where each starts."""
-    return ((found.group(), found.start()) for found in chunk.finditer(text))
+    return ((found.group(), found.start()) for found in CHUNK.finditer(text))
 
 
 def is_cjk(character: str) -> bool:

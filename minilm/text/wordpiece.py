@@ -267,7 +267,7 @@ class WordPiece(Tokenizer):
 
     def _encode_plain(self, text: str, offset: int, _: set[str]) -> list[Found]:
         found: list[Found] = []
-        for chunk, position in self.basic.chunks(text):
+        for chunk, position in chunks(text):
             pieces = self._cut.get(chunk)
             if pieces is None:
                 pieces = tuple(piece for word in self.basic.cut(chunk) for piece in self._pieces(word))

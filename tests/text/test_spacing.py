@@ -1,12 +1,15 @@
 """Words as text again: spaces alone change, and common text comes back."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import decoders
 
 from minilm.text import WordPiece
 from minilm.text.basic import BasicTokenization
-from minilm.text.spacing import spaced
+from minilm.text.spacing import joined_as_tokenizers, spaced
 
 WORDS = st.lists(
     st.sampled_from([*".,;:!?%…()[]{}«»“”¿¡'’\"-_/中文", "don", "t", "s", "ll", "3", "14", "ñu", "[SEP]", "“a"])
@@ -44,3 +47,13 @@ def test_decoding_uses_it():
     ids = tokenizer.encode("Don't (a)!.")
     assert tokenizer.decode(ids) == "don't (a)!."
     assert tokenizer.decode(ids, clean=False) == "don ' t ( a ) ! ."
+
+
+ENGLISH = ["x", ".", "?", "!", ",", "'", "n't", "'m", "do not", "'s", "'ve", "'re", "##'s", "##x", "'sx", "s ' t"]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_librarys_own_way(clean):
+    theirs = decoders.WordPiece("##", clean)
+    for tokens in product(ENGLISH, repeat=3):
+        assert joined_as_tokenizers(tokens, "##", clean) == theirs.decode(list(tokens))
