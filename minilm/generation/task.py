@@ -93,7 +93,7 @@ def prepare(
         raise ConfigError(tr("max_new_tokens is {got!r}; it must be a whole number, 0 or more", got=max_new_tokens))
     sampling, ending, beams = (_take(kind, settings) for kind in (Sampling, Ending, Beams))
     if settings:
-        raise TypeError(f"generation has no setting {', '.join(settings)}")
+        raise TypeError(tr("generation has no setting {names}", names=", ".join(settings)))
     ending.check(model.config.vocab_size)
     if beams.beams > 1:
         beams.check(sampling)

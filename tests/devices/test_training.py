@@ -176,7 +176,7 @@ def test_padding_costs_the_mask_and_the_positions():
     assert moved(transfers) == [
         ("up", (2, 8), "embedding"),  # ids
         ("up", (2, 8), "embedding"),  # positions
-        ("up", (2, 8), "transform"),  # the mask, once for all layers
+        ("up", (2, 8), "_states"),  # the mask, once for all layers
     ]
 
 

@@ -120,11 +120,17 @@ def test_what_begins_and_what_ends_a_text(path, rng):
     assert speech(path, rng, **{**ends, "ggml.add_bos_token": False}).begin == ()
 
 
+def test_each_way_to_cut_digits(path, rng):
+    for pre, pieces in (("smollm", ["1", "2"]), ("gpt-2", ["12"]), ("llama-bpe", ["12"])):
+        tokenizer = speech(path, rng, **{"ggml.pre": pre}).tokenizer
+        assert [TOKENS[i] for i in tokenizer.encode("12")] == pieces
+
+
 def test_llama_3_begins_its_texts_unless_the_file_says_otherwise(path, rng):
     how = {"ggml.pre": "llama-bpe", "ggml.bos_token_id": 1}
     found = speech(path, rng, **how)
     assert found.begin == (1,) and found.tokenizer.whole_pieces
-    assert [TOKENS[i] for i in found.tokenizer.encode("a1234")] == ["a", "1", "2", "3", "4"]
+    assert [TOKENS[i] for i in found.tokenizer.encode("a1234")] == ["a", "12", "3", "4"]
     assert speech(path, rng, **how, **{"ggml.add_bos_token": False}).begin == ()
 
 
@@ -148,7 +154,7 @@ REFUSED = {
     "a window": ("nothing is known of what llama.attention.sliding_window", {"llama.attention.sliding_window": 9}),
     "an unknown scaling": ("llama.rope.scaling.type is 'longrope'", {"llama.rope.scaling.type": "longrope"}),
     "yarn's own amplitude": ("llama.rope.scaling.attn_factor", {"llama.rope.scaling.attn_factor": 2.0}),
-    "another vocabulary size": ("llama.vocab_size is 103; .* 102 only", {"llama.vocab_size": 103}),
+    "another vocabulary size": ("llama.vocab_size is 104; .* 103 only", {"llama.vocab_size": 104}),
     "no number of layers": ("its metadata lack llama.block_count", {"llama.block_count": None}),
     "layers that differ": (r"head_count is \[4, 2\]; .* one whole number", {"llama.attention.head_count": [4, 2]}),
     "heads that do not divide": ("kv_heads is 3", {"llama.attention.head_count_kv": 3}),
@@ -160,10 +166,10 @@ REFUSED = {
     "another way to cut": ("tokenizer.ggml.pre is 'qwen2'; .* 'gpt-2', 'smollm'", {"tokenizer.ggml.pre": "qwen2"}),
     "no way to cut": ("its metadata lack tokenizer.ggml.pre", {"tokenizer.ggml.pre": None}),
     "a space in front": ("tokenizer.ggml.add_space_prefix is True", {"tokenizer.ggml.add_space_prefix": True}),
-    "scores of tokens": ("what tokenizer.ggml.scores would", {"tokenizer.ggml.scores": [0.5] * 102}),
-    "kinds of too few tokens": ("token_type has 3 entries for 102", {"tokenizer.ggml.token_type": [1, 1, 1]}),
-    "bytes as tokens": ("tokens of kind 6", {"tokenizer.ggml.token_type": [6] * 102}),
-    "an end beyond the vocabulary": ("it names token 102, .* 0 to 101", {"tokenizer.ggml.eos_token_id": 102}),
+    "scores of tokens": ("what tokenizer.ggml.scores would", {"tokenizer.ggml.scores": [0.5] * 103}),
+    "kinds of too few tokens": ("token_type has 3 entries for 103", {"tokenizer.ggml.token_type": [1, 1, 1]}),
+    "bytes as tokens": ("tokens of kind 6", {"tokenizer.ggml.token_type": [6] * 103}),
+    "an end beyond the vocabulary": ("it names token 103, .* 0 to 102", {"tokenizer.ggml.eos_token_id": 103}),
 }
 
 

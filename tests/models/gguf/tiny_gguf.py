@@ -5,9 +5,9 @@ import numpy as np
 from gguf import GGMLQuantizationType as Kind
 
 SYMBOLS = [chr(b) for b in range(0x21, 0x7F)] + ["Ġ", "Ċ"]  # bytes: printable ASCII, the space, the line end
-MERGES = ["t h", "Ġ th", "Ġth e"]
+MERGES = ["t h", "Ġ th", "Ġth e", "1 2"]
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-TOKENS = [*SPECIAL, *SYMBOLS, "th", "Ġth", "Ġthe"]  # 102
+TOKENS = [*SPECIAL, *SYMBOLS, "th", "Ġth", "Ġthe", "12"]  # 103
 SIZES = {"width": 64, "layers": 2, "heads": 4, "kv_heads": 2, "head_width": 16, "mlp_width": 96, "context": 48}
 SETTINGS = {
     "llama.context_length": SIZES["context"],
