@@ -1,7 +1,8 @@
 """What every model is: a Module that is read from and written to Hugging Face folders; and what keeps its shape."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -66,3 +67,8 @@ class Model(Module):
         from minilm.models.huggingface import save
 
         save(self, folder, max_shard_bytes)
+
+
+def last(states: Iterator[Any]) -> Any:
+    """The last of the hidden states that a model computes one by one; of the others none is held."""
+    return deque(states, maxlen=1).pop()

@@ -8,7 +8,6 @@ Before a task: masked words are guessed from h_L by a head tied to E, and from `
 the first (sections 3 and A.1). Heads for tasks stand in heads.py.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +19,7 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, ShapeError
 from minilm.i18n import tr
-from minilm.models.base import Config, Model
+from minilm.models.base import Config, Model, last
 from minilm.models.checks import (
     check_counts,
     check_dropout,
@@ -149,7 +148,7 @@ class Bert(Model):
 
     def transform(self, x: Any, attention_mask: Any = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
-        return deque(self._states(x, attention_mask), maxlen=1).pop()  # the others are not held
+        return last(self._states(x, attention_mask))
 
     def hidden_states(self, ids: Any, segments: Any = None, attention_mask: Any = None) -> list[Any]:
         """h₀ … h_L, each (B, T, D); arguments as for a call."""

@@ -7,7 +7,6 @@
 norm="pre" is GPT-2 (Radford et al. 2019, section 2.3), norm="post" is GPT-1 (Radford et al. 2018, sections 3.1, 4.1).
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from minilm.autograd import Tensor, no_grad, value
 from minilm.backend import anywhere, asarray, to_numpy
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.models.base import Config, Model
+from minilm.models.base import Config, Model, last
 from minilm.models.checks import (
     check_counts,
     check_dropout,
@@ -158,7 +157,7 @@ class GPT(Model):
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states, both (B, T, D)."""
-        return deque(self._states(x, attention_mask, cache), maxlen=1).pop()  # the others are not held
+        return last(self._states(x, attention_mask, cache))
 
     def hidden_states(self, ids: Any, attention_mask: Any = None, cache: KVCache | None = None) -> list[Any]:
         """h₀ … h_L, each (B, T, D), the last one after the final norm where there is one; arguments as for a call."""

@@ -19,7 +19,7 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, xp
 from minilm.errors import ConfigError
 from minilm.i18n import tr
-from minilm.models.base import Config, Model
+from minilm.models.base import Config, Model, last
 from minilm.models.checks import (
     check_counts,
     check_dropout,
@@ -166,9 +166,7 @@ class Llama(Model):
 
     def transform(self, x: Any, attention_mask: Any = None, cache: KVCache | None = None) -> Any:
         """From embeddings h₀ to the last hidden states N(h_L), both (B, T, D)."""
-        for state in self._states(x, attention_mask, cache):
-            x = state
-        return x
+        return last(self._states(x, attention_mask, cache))
 
     def _states(self, x: Any, attention_mask: Any, cache: Any) -> Iterator[Any]:
         """h₀ … h_{L−1} and N(h_L), each (B, T, D), one after the other."""

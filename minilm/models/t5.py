@@ -23,7 +23,7 @@ from minilm.autograd import Tensor, value
 from minilm.backend import anywhere, asarray, xp
 from minilm.errors import ConfigError, ShapeError
 from minilm.i18n import tr
-from minilm.models.base import Config, Model
+from minilm.models.base import Config, Model, last
 from minilm.models.checks import (
     check_counts,
     check_dropout,
@@ -304,7 +304,7 @@ class T5(Model):
 
     def encode(self, ids: Any, attention_mask: Any = None) -> Any:
         """The memory, (B, S, D), of texts ids (B, S)."""
-        return _last(encoder_states(self, ids, attention_mask))
+        return last(encoder_states(self, ids, attention_mask))
 
     def decode(
         self,
@@ -319,7 +319,7 @@ class T5(Model):
         cache: from `new_cache`; decoder_ids are then what follows the positions that it holds, decoder_mask (B, past +
         T) covers those too, and of the memory only the shape is looked at after the first call.
         """
-        return _last(self._decoder_states(decoder_ids, memory, memory_mask, decoder_mask, cache))
+        return last(self._decoder_states(decoder_ids, memory, memory_mask, decoder_mask, cache))
 
     def _decoder_states(
         self, decoder_ids: Any, memory: Any, memory_mask: Any, decoder_mask: Any, cache: T5Cache | None
@@ -396,7 +396,7 @@ class T5Encoder(Model):
 
     def __call__(self, ids: Any, attention_mask: Any = None) -> Any:
         """The last hidden states (B, S, D); arguments as for `T5.encode`."""
-        return _last(encoder_states(self, ids, attention_mask))
+        return last(encoder_states(self, ids, attention_mask))
 
     def hidden_states(self, ids: Any, attention_mask: Any = None) -> list[Any]:
         """h₀ … h_{L−1} and N(h_L), each (B, S, D)."""
@@ -425,10 +425,3 @@ def begin(model: Module, config: T5Config) -> None:
 
 def _checked(mask: Any, wanted: tuple[int, int], name: str) -> Any:
     return None if mask is None else checked_mask(mask, wanted, name)
-
-
-def _last(states: Iterator[Any]) -> Any:
-    """The last of the states, none of the others being kept."""
-    for x in states:
-        found = x
-    return found
