@@ -230,6 +230,7 @@ REFUSED = [
         r'is of type "Unigram", which is not supported; BPE, WordPiece are',
     ),
     ("gpt2", put("model", "byte_fallback", True), r"model has byte_fallback = true, .* only false is"),
+    ("gpt2", put("model", "byte_fallback", 0), r"model has byte_fallback = 0"),
     ("gpt2", put("model", "dropout", 0.1), r"model has dropout = 0\.1"),
     ("gpt2", put("model", "end_of_word_suffix", "</w>"), r'model has end_of_word_suffix = "</w>"'),
     ("gpt2", put("model", "new_switch", True), r"model has new_switch, which is not supported"),
