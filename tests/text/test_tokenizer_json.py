@@ -167,7 +167,7 @@ def test_saved_in_our_own_format_it_is_the_same(both, tmp_path):
 
 
 FLAGS = ["single_word", "lstrip", "rstrip", "normalized", "special"]
-ADDED = ["NEW", "É", "new word", " x", "<a>", "<a><b>", "self", "中文", "1.5"]
+ADDED = ["NEW", "É", "new word", "x y", "<a>", "<a><b>", "self", "中文", "1.5"]
 
 
 WITH_ADDED = pytest.mark.parametrize("kind", ["gpt2", "no accents", "bert uncased", "bert cased"])
