@@ -80,7 +80,7 @@ class Finder:
                 end = SPACES.match(text, end).end()
             if done < start:
                 yield None, done, start
-            yield token.id, start, end
+            yield token.id, max(done, start), end  # the token before may have taken its spaces
             done = end
         if done < len(text):
             yield None, done, len(text)

@@ -167,7 +167,7 @@ def test_saved_in_our_own_format_it_is_the_same(both, tmp_path):
 
 
 FLAGS = ["single_word", "lstrip", "rstrip", "normalized", "special"]
-ADDED = ["NEW", "É", "new word", " x", "<a>", "<a><b>", "self", "中文", "1.5"]
+ADDED = ["NEW", "É", "new word", "x y", "<a>", "<a><b>", "self", "中文", "1.5"]
 
 
 WITH_ADDED = pytest.mark.parametrize("kind", ["gpt2", "no accents", "bert uncased", "bert cased"])
@@ -230,6 +230,7 @@ REFUSED = [
         r'is of type "Unigram", which is not supported; BPE, WordPiece are',
     ),
     ("gpt2", put("model", "byte_fallback", True), r"model has byte_fallback = true, .* only false is"),
+    ("gpt2", put("model", "byte_fallback", 0), r"model has byte_fallback = 0"),
     ("gpt2", put("model", "dropout", 0.1), r"model has dropout = 0\.1"),
     ("gpt2", put("model", "end_of_word_suffix", "</w>"), r'model has end_of_word_suffix = "</w>"'),
     ("gpt2", put("model", "new_switch", True), r"model has new_switch, which is not supported"),
