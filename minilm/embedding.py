@@ -70,20 +70,25 @@ def embed(
     with model.evaluating():
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            vectors[chosen] = to_numpy(_vectors(model, [rows[i] for i in chosen], special.pad))
+            vectors[chosen] = to_numpy(_vectors(model, *_padded([rows[i] for i in chosen], special.pad)))
             if progress is not None:
                 progress(start + len(chosen), len(order))
     return vectors
 
 
-def _vectors(model: Bert, rows: list[list[int]], pad: int) -> Any:
-    """Of the ids of B texts: (B, D)."""
+def _padded(rows: list[list[int]], pad: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of B texts side by side, and where they are real: both (B, T)."""
     lengths = np.array([len(row) for row in rows])
     real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
     ids = np.full(real.shape, pad)
     ids[real] = np.concatenate(rows)
+    return ids, real
+
+
+def _vectors(model: Bert, ids: np.ndarray, real: np.ndarray) -> Any:
+    """Of B texts: (B, D)."""
     hidden = value(model.transform(model.embed(ids), real))  # (B, T, D)
-    weights = asarray(real / lengths[:, None], hidden.dtype)  # (B, T), of a mean
+    weights = asarray(real / real.sum(1, keepdims=True), hidden.dtype)  # (B, T), of a mean
     mean = xp.matmul(weights[:, None], hidden)[:, 0]  # (B, D)
     return mean / xp.maximum(xp.sqrt((mean * mean).sum(-1, keepdims=True)), TINY)
 

@@ -29,8 +29,11 @@ HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", 
               "ngram.py", "plots.py", "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
-              "training/objectives.py", "models/sizes", "models/huggingface")  # fmt: skip
+              "training/objectives.py", "models/sizes", "models/huggingface", "models/gguf")  # fmt: skip
 HOST = {
+    "embedding.py:embed": "texts lie on the host, and so do the vectors that are kept",
+    "embedding.py:_padded": "ids, which lie on the host as every tokenizer gives them",
+    "embedding.py:nearest": "vectors that are kept lie on the host",
     "autograd/gradcheck.py:_check_entries": "works on a gradient that was brought down",
     "autograd/gradcheck.py:_report": "words about numbers of the host",
     "autograd/guards.py:checksum_of": "guard() asks for it only where the array is NumPy's",
