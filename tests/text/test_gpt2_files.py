@@ -1,6 +1,7 @@
 """On GPT-2's own two files, ByteBPE equals tiktoken, on 2,000 random texts and the hard ones; special tokens too."""
 
 import json
+import unicodedata
 
 import pytest
 from hard_strings import END, HARD
@@ -13,7 +14,8 @@ from minilm.text.splitting import GPT2_PATTERN
 
 pytestmark = pytest.mark.network
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.lists(
+# No unassigned characters: later versions of Unicode give them a kind, which regex and tiktoken learn at other times.
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn"])) | st.lists(
     st.sampled_from(
         [
             "the",
@@ -111,8 +113,8 @@ def test_equals_tiktoken_on_real_text(ours, theirs):
 
 @pytest.mark.slow
 def test_equals_tiktoken_beside_every_character(ours, theirs):
-    """Every code point is a letter, number, space or other sign for both."""
-    codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    """Every assigned code point is a letter, number, space or other sign for both."""
+    codes = [code for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cs", "Cn")]
     for first in range(0, len(codes), 4096):
         text = "".join(f"a{chr(code)}b  {chr(code)}{chr(code)} 1{chr(code)}2 !" for code in codes[first : first + 4096])
         assert ours.encode(text) == theirs.encode_ordinary(text), f"U+{codes[first]:04X} and the 4095 after it"
