@@ -101,16 +101,16 @@ def refused(*args, capsys):
 
 
 def test_no_such_run(tmp_path, capsys):
-    assert "there is no run or checkpoint" in refused(tmp_path / "none", "a", capsys=capsys)
+    assert "there is no run or model" in refused(tmp_path / "none", "a", capsys=capsys)
     assert "is no run" in refused(tmp_path, "a", capsys=capsys)
     (tmp_path / "file").write_text("x")
-    assert "there is no run or checkpoint" in refused(tmp_path / "file", "a", capsys=capsys)
+    assert "there is no run or model" in refused(tmp_path / "file", "a", capsys=capsys)
 
 
 def test_no_checkpoint_yet(run, capsys):
     shutil.rmtree(run / "checkpoints")
     assert "has no checkpoint yet" in refused(run, "a", capsys=capsys)
-    assert "there is no run or checkpoint" in refused(run / "checkpoints" / "step-00000200", "a", capsys=capsys)
+    assert "there is no run or model" in refused(run / "checkpoints" / "step-00000200", "a", capsys=capsys)
 
 
 def test_another_tokenizer(run, capsys):

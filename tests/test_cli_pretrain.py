@@ -154,7 +154,7 @@ def test_one_sentence_for_what_cannot_be(minilm, text, tmp_path):
         (["pretrain", "bert", "--data", "mundito", "--facts", *SHORT], "leave next-sentence prediction out"),
         (["pretrain", "gpt", "--data", "mundito", "--language", "fr"], "'fr'"),
         (["fill", out, "a [MASK]"], "is a GPT, but this needs a BERT"),
-        (["fill", tmp_path / "none", "a [MASK]"], "there is no run or checkpoint"),
+        (["fill", tmp_path / "none", "a [MASK]"], "there is no run or model"),
         (["probe", out], "was not trained on Mundito"),
     ]
     for command, sentence in refused:

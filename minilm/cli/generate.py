@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def generate(
     source: str = typer.Argument(
-        None, help=tr("A run folder, or one of its checkpoints."), metavar="RUN_OR_CHECKPOINT"
+        None, help=tr("A run folder, one of its checkpoints, or a Hugging Face folder."), metavar="FOLDER"
     ),
     prompt: str = typer.Argument("", help=tr("The text to go on from.")),
     tokens: int = typer.Option(200, min=0, help=tr("How many tokens to make.")),
@@ -58,7 +58,8 @@ def generate(
             raise typer.BadParameter(tr("give a run folder, or a model by --pretrained"))
         if chat:
             raise ConfigError(tr("--chat needs a model that learned to answer: --pretrained smollm2"))
-        show(text_after(load_trained(Path(source)), prompt), prompt)
+        trained = load_trained(Path(source))
+        show(text_after(trained, prompt, stop=trained[0].end_ids or None), prompt)
         return
     if prompt:
         raise typer.BadParameter(tr("--pretrained takes the place of the run folder: give one text, in quotes"))

@@ -44,6 +44,12 @@ class Model(Module):
 
     published: Mapping[str, Any] = MappingProxyType({})
 
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens that end a text, as the folder that it was read from says ("eos_token_id"); else none."""
+        ends = self.published.get("eos_token_id")
+        return () if ends is None else (ends,) if isinstance(ends, int) else tuple(ends)
+
     @classmethod
     def from_pretrained(cls, folder: str | Path, on_notice: Callable[[str], None] | None = None) -> Self:
         """The model of a Hugging Face folder, config.json and model.safetensors (or shards and their index), in

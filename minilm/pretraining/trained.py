@@ -56,7 +56,10 @@ def load_trained(
     """
     path = Path(path)
     if not path.is_dir():
-        raise CheckpointError(tr("there is no run or checkpoint {path}: give a folder that a training made", path=path))
+        raise CheckpointError(
+            tr("there is no run or model {path}: give a folder that a training made, or one of Hugging Face's",
+               path=path)
+        )  # fmt: skip
     wanted = (kind,) if isinstance(kind, str) else kind
     return _published(path, wanted, on_notice) if is_published(path) else _of_run(path, wanted)
 

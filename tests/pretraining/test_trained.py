@@ -7,7 +7,7 @@ import pytest
 
 from minilm.cli.app import main
 from minilm.errors import CheckpointError, ConfigError, DataError
-from minilm.generation import stream_text
+from minilm.generation import generate, stream_text
 from minilm.models import GPT, Bert, BertConfig, BertForPreTraining, BertForSequenceClassification, GPTConfig
 from minilm.pretraining import load_trained
 from minilm.text import load_pretrained_tokenizer
@@ -57,6 +57,19 @@ def test_generate_goes_on_with_a_published_gpt(gpt, capsys):
     assert trained.kind == "gpt" and trained.run is None and trained.data == {} and not trained.model.training
     wanted = "the " + "".join(stream_text(trained.model, trained.tokenizer, "the ", 20, seed=3)) + "\n"
     assert minilm("generate", gpt, "the ", "--tokens", 20, "--seed", 3, capsys=capsys) == (0, wanted, "")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_generate_stops_where_a_published_model_says_that_texts_end(gpt, several, capsys):
+    trained = load_trained(gpt)
+    ids = trained.tokenizer.encode("the ")
+    written = generate(trained.model, ids, 20, seed=3)[len(ids) :].tolist()
+    end = written[3]
+    config = json.loads((gpt / "config.json").read_text())
+    (gpt / "config.json").write_text(json.dumps({**config, "eos_token_id": [255, end] if several else end}))
+    text = b"the " + b"".join(trained.tokenizer.token_bytes(i) for i in written[: written.index(end)])
+    said = minilm("generate", gpt, "the ", "--tokens", 20, "--seed", 3, capsys=capsys)
+    assert said == (0, text.decode("utf-8", "replace") + "\n", "")
 
 
 def test_fill_guesses_with_a_published_bert(bert, capsys):
