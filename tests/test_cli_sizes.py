@@ -98,7 +98,10 @@ class TestBlocks:
         lines = printed("blocks", capsys=capsys).splitlines()
         assert lines[0].split("\t") == ["", *COMPARED]
         rows = {line.split("\t")[0]: line.split("\t")[1:] for line in lines[1:]}
-        assert rows["a position reads"][:4] == ["what stands before"] * 2 + ["everything", "what stands before"]
+        assert rows["a position reads"][:4] == ["itself and what stands before"] * 2 + [
+            "everything",
+            "itself and what stands before",
+        ]
         assert rows["head"][4] == "the token embedding, divided by √D"
 
     def test_compares_those_named_for_programs(self, capsys):

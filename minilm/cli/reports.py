@@ -1,7 +1,9 @@
 """What a pretraining says before it begins and after it has ended: a report for each kind of model on each source."""
 
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,17 @@ import typer
 from minilm.i18n import ntr, tr
 
 NAMES = {"gpt": "GPT", "bert": "BERT"}
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Lines of a text that fit the terminal, broken between words."""
+    width = min(100, shutil.get_terminal_size().columns)
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def paragraph(text: str) -> None:
+    """A text of some length: on a terminal in its lines, elsewhere as one."""
+    typer.echo(wrapped(text) if sys.stdout.isatty() else text)
 
 
 def table(

@@ -94,13 +94,15 @@ def _row(model: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def show(costs: dict[str, Any]) -> None:
     """Tables of what `costs_of` found."""
+    from minilm.cli.reports import paragraph
+
     typer.echo(
         tr("{name} ({source}): {n:,} parameters", name=costs["name"], source=costs["source"], n=costs["parameters"])
         + (tr("; its paper says {said}", said=costs["said"]) if costs["said"] else "")
     )
-    typer.echo(_settings(costs["settings"]))
+    paragraph(_settings(costs["settings"]))
     if costs["note"]:
-        typer.echo(tr("note: {note}", note=costs["note"]))
+        paragraph(tr("note: {note}", note=costs["note"]))
     _show_parts(costs)
     _show_memory(costs)
     _show_flops(costs)
@@ -155,7 +157,7 @@ def _part_names(tied: bool) -> dict[str, str]:
 
 
 def _show_memory(costs: dict[str, Any]) -> None:
-    from minilm.cli.reports import table
+    from minilm.cli.reports import paragraph, table
 
     memory = costs["memory"]
     names = {
@@ -172,7 +174,7 @@ def _show_memory(costs: dict[str, Any]) -> None:
     rows.append((tr("keys and values of one token"), *_sizes(m["kv_cache_per_token"] for m in memory.values())))
     title = tr("memory for {batch} × {context:,} tokens", batch=costs["batch"], context=costs["context"])
     table(title, ["", *memory], rows)
-    typer.echo(
+    paragraph(
         tr(
             "Activations: what the blocks keep for the backward: what norms, attention and MLP read, queries, keys and "
             "values, hidden features. Not in it: embeddings, logits, attention's weights, dropout's masks."

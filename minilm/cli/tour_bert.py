@@ -47,7 +47,7 @@ class Masked(NamedTuple):
 
 def fill(pretraining: Any, model: Any) -> Places:
     """Show what the model makes of chosen texts and how it does in new ones; draw that, and the curve of its loss."""
-    from minilm.cli.reports import show_fill
+    from minilm.cli.reports import show_fill, wrapped
     from minilm.filling import best
     from minilm.plots import filled_masks, masked_curve
     from minilm.training.log import read_log
@@ -156,15 +156,6 @@ def panel(tokenizer: Any, text: Masked, words: int = 4) -> Any:
         group = (text.group, float(text.guessed[text.right].sum()), float(text.truth[text.right].sum()))
         bars = [group, *bars[:-1]]
     return FilledMask(text.what, tokenizer.decode(text.ids), bars)
-
-
-def wrapped(text: str, indent: str) -> str:
-    """Lines of a text that fit the terminal, between words."""
-    import shutil
-    import textwrap
-
-    width = min(100, shutil.get_terminal_size().columns)
-    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
 
 
 # ------------------------------------------------------------------------------------------------------------ task

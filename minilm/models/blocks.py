@@ -90,7 +90,7 @@ def _mask(model: Any) -> str:
 
 
 def _reads(block: Block) -> str:
-    reads = tr("what stands before") if block.attention.causal else tr("everything")
+    reads = tr("itself and what stands before") if block.attention.causal else tr("everything")
     return tr("{reads}, and the encoder's output", reads=reads) if block.cross else reads
 
 

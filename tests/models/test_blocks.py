@@ -26,11 +26,11 @@ SWITCHES = [
         "gpt",
         {"causal": False},
         {
-            "mask": ("what stands before", "everything"),
+            "mask": ("itself and what stands before", "everything"),
             "objective": ("the next token", "nothing: it reads what it should guess"),
         },
     ),
-    ("bert", {"causal": True}, {"mask": ("everything", "what stands before")}),
+    ("bert", {"causal": True}, {"mask": ("everything", "itself and what stands before")}),
     ("bert", {"tied": False}, {"head": ("dense, norm, then the token embedding", "dense, norm, then its own")}),
     (
         "bert",
@@ -84,10 +84,13 @@ def test_the_published_models():
 @pytest.mark.parametrize(
     ("name", "hidden", "reads"),
     [
-        *((name, lambda model, ids: model.hidden(ids), "what stands before") for name in ("gpt1", "gpt2", "llama-7b")),
+        *(
+            (name, lambda model, ids: model.hidden(ids), "itself and what stands before")
+            for name in ("gpt1", "gpt2", "llama-7b")
+        ),
         ("bert-base-uncased", lambda model, ids: model.bert(ids).hidden, "everything"),
         ("t5-small", lambda model, ids: model.encode(ids), "encoder: everything"),
-        ("t5-small", lambda model, ids: model.hidden(ids[:, :2], ids), "decoder: what stands before"),
+        ("t5-small", lambda model, ids: model.hidden(ids[:, :2], ids), "decoder: itself and what stands before"),
         ("t5-small", lambda model, ids: model.hidden(ids, ids * 0), ", and the encoder's output"),
     ],
 )
