@@ -109,7 +109,7 @@ class TestRunFolders:
             assert isinstance(found.body(0), GPT if kind == "gpt" else Bert)
 
     def test_are_refused_when_their_parts_differ(self, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="no run or checkpoint"):
+        with pytest.raises(CheckpointError, match="no run or model"):
             Pretrained.open(tmp_path / "nowhere")
         folder = write_run(tmp_path / "run", small("gpt"))
         words_tokenizer("<bos>").save(folder / "tokenizer.json")
