@@ -39,7 +39,6 @@ from minilm.nn.layers import ACTIVATIONS, Dropout, Embedding, Linear, RMSNorm
 from minilm.nn.module import Module
 
 ANY_LENGTH = sys.maxsize  # relative positions know no longest text
-ROOM = 64  # positions that a new cache has memory for
 
 
 @dataclass(frozen=True)
@@ -217,15 +216,15 @@ class T5Cache(KVCache):
     what was written, as KVCache, and of the memory, which are made once.
 
     memory: of each layer, what its cross-attention read, (B, S, 2 H K); empty before the first call. There is no
-    longest text: where room runs out, it is doubled.
+    longest text.
     """
 
     def __init__(self, layers: int, batch: int, heads: int, head_width: int, dtype: Any = np.float32):
-        super().__init__(layers, batch, heads, ROOM, head_width, dtype)
+        super().__init__(layers, batch, heads, ANY_LENGTH, head_width, dtype)
         self.memory: list[Any] = []
 
-    def prepare(self, blocks: list[Block], memory: Any, count: int) -> None:
-        """Make room for `count` more positions, and, the first time, read the memory."""
+    def read(self, blocks: list[Block], memory: Any) -> None:
+        """Read the memory, the first time; ShapeError where a later one is of another shape."""
         if not self.memory:
             self.memory = [value(block.cross.read(memory)) for block in blocks if block.cross]
         if memory.shape[:2] != self.memory[0].shape[:2]:
@@ -233,15 +232,6 @@ class T5Cache(KVCache):
                 tr("memory: got shape {got}, but the cache was begun with {wanted} of (B, S): clear it for another "
                    "memory", got=memory.shape, wanted=self.memory[0].shape[:2])
             )  # fmt: skip
-        if self.length + count > self.capacity:
-            self.capacity = max(2 * self.capacity, self.length + count)
-            self.keys, self.values = self._with_room(self.keys), self._with_room(self.values)
-
-    def _with_room(self, held: Any) -> Any:
-        L, B, H, _, K = held.shape
-        larger = xp.zeros((L, B, H, self.capacity, K), held.dtype)
-        larger[:, :, :, : self.length] = held[:, :, :, : self.length]
-        return larger
 
     def clear(self) -> None:
         """Forget everything, the memory too."""
@@ -334,7 +324,7 @@ class T5(Model):
         real = _checked(decoder_mask, (B, past + T), "decoder_mask")
         memory_real = _checked(memory_mask, memory.shape[:2], "memory_mask")
         if cache:
-            cache.prepare(self.decoder.blocks, memory, T)
+            cache.read(self.decoder.blocks, memory)
         return self.decoder.states(self.token_embedding(ids), real, memory, memory_real, cache)
 
     def logits(self, hidden: Any) -> Any:

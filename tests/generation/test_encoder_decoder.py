@@ -5,7 +5,8 @@ import pytest
 
 from minilm.errors import DataError, ShapeError
 from minilm.generation import beam_search, generate, stream
-from minilm.models.t5 import ROOM, T5, T5Config
+from minilm.models.t5 import T5, T5Config
+from minilm.nn.attention import FIRST_ROOM
 
 START = 4
 
@@ -48,8 +49,8 @@ def test_greedy_is_its_definition_for_each_row_of_a_padded_batch(t5, cache):
 
 def test_a_text_longer_than_the_caches_first_room(t5):
     prompts, _, _ = padded(1)
-    found = [generate(t5, prompts[0], ROOM + 9, seed=0, cache=cache).tolist() for cache in (True, False)]
-    assert found[0] == found[1] and len(found[0]) == 1 + ROOM + 9
+    found = [generate(t5, prompts[0], FIRST_ROOM + 9, seed=0, cache=cache).tolist() for cache in (True, False)]
+    assert found[0] == found[1] and len(found[0]) == 1 + FIRST_ROOM + 9
 
 
 @pytest.mark.parametrize("cache", [True, False])

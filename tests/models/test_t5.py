@@ -12,7 +12,8 @@ from minilm.autograd.gradcheck import slope
 from minilm.backend import asarray, to_numpy, xp
 from minilm.errors import ConfigError, DataError, DTypeError, GraphError, ShapeError
 from minilm.models import T5, T5Config, T5Encoder
-from minilm.models.t5 import ROOM, bucket
+from minilm.models.t5 import bucket
+from minilm.nn.attention import FIRST_ROOM
 
 pytestmark = pytest.mark.every_device
 
@@ -205,7 +206,7 @@ def test_cached_logits_equal_uncached_for_every_split(lively_t5, padded, kernels
             assert cache.length == 6
 
 
-@given(st.lists(st.sampled_from([1, 2, 30, ROOM]), min_size=1, max_size=4))
+@given(st.lists(st.sampled_from([1, 2, 30, FIRST_ROOM]), min_size=1, max_size=4))
 def test_a_cache_grows_with_what_is_written_in_any_pieces(pieces):
     model = T5(T5Config(13, 12, 2, 2, 3, 4), seed=3).astype(np.float64).eval()
     ids = np.random.default_rng(0).integers(0, 13, (1, sum(pieces)))
@@ -258,7 +259,7 @@ def test_a_cleared_cache_is_a_new_one_for_another_memory(lively_t5):
 def test_a_cache_has_the_models_dtype_and_refuses_gradients(lively_t5):
     model = lively_t5(np.float32)
     cache = model.new_cache(2)
-    assert cache.keys.dtype == np.float32 and cache.keys.shape == (3, 2, 3, ROOM, 5)
+    assert cache.keys.dtype == np.float32 and cache.keys.shape == (3, 2, 3, FIRST_ROOM, 5)
     with pytest.raises(GraphError, match="no_grad"):
         model.decode(WRITTEN, model.encode(IDS), cache=cache)
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import planting
@@ -75,6 +76,12 @@ def test_every_kind_of_operator_is_known() -> None:
     names = planting.operator_names()
     assert set(planting.OTHERS) < set(names)
     assert {"ReplaceBinaryOperator_Mul_Div", "ReplaceComparisonOperator_Lt_LtE"} <= set(names)
+
+
+def test_mistakes_made_by_hand_apply_to_the_source_as_it_is() -> None:
+    slips = tomllib.loads((HERE / "by_hand.toml").read_text("utf-8"))
+    counts = {(f, s["why"]): (ROOT / f).read_text().count(s["old"]) for f, found in slips.items() for s in found}
+    assert {key: count for key, count in counts.items() if count != 1} == {}
 
 
 def test_equivalents_say_why() -> None:
