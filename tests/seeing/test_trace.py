@@ -311,13 +311,24 @@ def test_on_cupy_the_pool_and_its_hook_are_asked(monkeypatch) -> None:
 # ------------------------------------------------------------------------------------------------------------- threads
 
 
+class Together(NextToken):
+    """Its shards wait for each other, so that no thread, were it quick, computes both."""
+
+    def __init__(self, threads: int) -> None:
+        self.all_there = threading.Barrier(threads, timeout=60)
+
+    def __call__(self, model, batch, counts):
+        self.all_there.wait()
+        return super().__call__(model, batch, counts)
+
+
 def test_threads_of_a_training_each_have_their_records(gpt) -> None:
     model, ids, targets = gpt
     with Threads(2) as threads:
         optimizer = SGD(model.named_parameters(), rate=0.1)
         parallel = DataParallel(model, optimizer.flat, threads)
         with ml.trace() as t:
-            parallel.gradients(NextToken(), {"ids": ids, "targets": targets}, 1, (0,))
+            parallel.gradients(Together(2), {"ids": ids, "targets": targets}, 1, (0,))
     names = {r.thread for r in t.records}
     assert len(names) == 2 and threading.current_thread().name not in names
     for name in names:
