@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import typer
@@ -18,6 +18,8 @@ from minilm.i18n import tr
 
 # Boxes and colours on a terminal, plain lines in a file or a pipe.
 RICH: Literal["rich"] | None = "rich" if sys.stdout.isatty() else None
+
+FLAGS = {"help": False, "install_completion": False, "show_completion": False}  # those that typer adds by itself
 
 
 def commands() -> dict[str, tuple[str, str]]:
@@ -43,6 +45,14 @@ def commands() -> dict[str, tuple[str, str]]:
     }
 
 
+def unset(commands: Iterable[str | None] = ()) -> dict[str, Any]:
+    """Context settings in which typer's own flags, here and in the commands beneath, are False unless given.
+
+    Typer leaves them at None, and to convert a None it imports pydantic, longer than all else that a help page takes.
+    """
+    return {"default_map": {**FLAGS, **{str(name): FLAGS for name in commands}}}
+
+
 def load(name: str) -> Any:
     """The command itself, its module imported now."""
     target, help = commands()[name]
@@ -51,9 +61,10 @@ def load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         app = found
         app.info.help, app.info.name, app.rich_markup_mode = help, name, RICH
+        app.info.context_settings = unset(command.name for command in app.registered_commands)
         return typer.main.get_group(app)
     app = typer.Typer(add_completion=False, rich_markup_mode=RICH)
-    app.command(name, help=help)(found)
+    app.command(name, help=help, context_settings=unset())(found)
     return typer.main.get_command(app)
 
 
@@ -121,7 +132,7 @@ def _where(error: OSError) -> str:
 
 def typer_app() -> typer.Typer:
     """The whole command line."""
-    app = typer.Typer(cls=LazyGroup, rich_markup_mode=RICH, pretty_exceptions_enable=False)
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=RICH, pretty_exceptions_enable=False, context_settings=unset())
 
     @app.callback(
         invoke_without_command=True,

@@ -33,15 +33,15 @@ def table(
     words: Sequence[int] = (0,),
 ) -> None:
     """A table on a terminal, elsewhere plain lines with tabs. words: the columns that are left-aligned."""
-    from rich.console import Console
-    from rich.table import Table
-
     if not sys.stdout.isatty():
         if title:
             typer.echo(title)
         for row in (columns, *rows):
             typer.echo("\t".join(row))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     found = Table(title=title or None)
     for i, column in enumerate(columns):
         found.add_column(column, justify="left" if i in words else "right")

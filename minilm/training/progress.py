@@ -1,23 +1,30 @@
 """What is seen of a training while it runs: a live bar on a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping
-from typing import Any, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING, Any, Self
 
 from minilm.i18n import tr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 class TrainingDisplay:
     """`with TrainingDisplay(steps, start) as display:`; `display.update(record, seconds_left)` after each step."""
 
-    def __init__(self, steps: int, start: int = 0, show: bool = True, console: Console | None = None):
+    _bar: "Progress | None" = None  # on a terminal
+
+    def __init__(self, steps: int, start: int = 0, show: bool = True, console: "Console | None" = None):
         """steps: the last step; start: the step that the training goes on from; show=False: not a word."""
         self.steps, self.show = steps, show
+        if not show:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self.console = console or Console()
-        self._bar: Progress | None = None
-        if show and self.console.is_terminal:
+        if self.console.is_terminal:
             self._bar = Progress(TextColumn("{task.description}"), BarColumn(), console=self.console)
             self._task = self._bar.add_task("", total=steps, completed=start)
 
