@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from minilm.cores import available_cores
 from minilm.i18n import language, tr
 from minilm.resources import cache_folder
 
@@ -26,7 +27,7 @@ OTHER_FAST = {"armv8", "neoversen1", "neoversev1", "neoversen2", "vortex", "vort
 # Run apart: a kernel that the processor lacks (OPENBLAS_CORETYPE) kills the process that calls it.
 _MEASURE = """
 import time, numpy
-a = numpy.random.default_rng(0).random((1024, 1024), dtype=numpy.float32)
+a = numpy.ones((1024, 1024), numpy.float32)
 a @ a
 best = float("inf")
 for _ in range(5):
@@ -116,8 +117,6 @@ def cupy() -> dict[str, Any]:
 
 def cores() -> dict[str, int | None]:
     """Logical and physical cores, those that this process may use, and how many a training takes by itself."""
-    from minilm.training.parallel import available_cores
-
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"logical": os.cpu_count(), "physical": _physical_cores(), "usable": usable, "training": available_cores()}
 

@@ -7,11 +7,8 @@ same bits each time. BLAS keeps to one thread inside each: two kinds of threads 
 
 import contextlib
 import itertools
-import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -63,34 +60,6 @@ class Threads:
         futures = [self._pool.submit(function, *item) for item in zip(*items, strict=True)]
         wait(futures)
         return [future.result() for future in futures]
-
-
-def available_cores() -> int:
-    """The physical cores that this process may use: its affinity, one per pair of hyperthreads, within its quota."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-    else:
-        allowed = set(range(os.cpu_count() or 1))
-    cores = {_siblings(cpu) for cpu in allowed}
-    return max(1, math.ceil(min(len(cores), _quota())))
-
-
-def _siblings(cpu: int, root: Path = Path("/sys/devices/system/cpu")) -> str:
-    try:
-        return (root / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip()
-    except OSError:
-        return str(cpu)
-
-
-def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """The processors' worth of time that the control group allows (version 2, then 1); infinity without a limit."""
-    for paths in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            quota, period = " ".join((root / path).read_text() for path in paths).split()
-            return float(quota) / float(period) if quota not in ("max", "-1") else math.inf
-        except (OSError, ValueError):
-            continue
-    return math.inf
 
 
 # ---------------------------------------------------------------------------------------------------------- shards

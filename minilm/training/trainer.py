@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minilm.backend import is_numpy, to_numpy
+from minilm.cores import available_cores
 from minilm.errors import CheckpointError, ConfigError, MinilmError, TrainingError
 from minilm.i18n import tr
 from minilm.training.checkpoint import (
@@ -33,7 +34,7 @@ from minilm.training.config import FREE, TrainConfig
 from minilm.training.interrupt import Interrupted, StopRequest
 from minilm.training.log import Log
 from minilm.training.optim import clip_by_global_norm, global_norm
-from minilm.training.parallel import DROPOUT, Batch, DataParallel, Threads, available_cores, batch_size
+from minilm.training.parallel import DROPOUT, Batch, DataParallel, Threads, batch_size
 from minilm.training.progress import TrainingDisplay
 from minilm.training.run import Run
 

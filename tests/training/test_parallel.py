@@ -1,4 +1,3 @@
-import os
 import threading
 import traceback
 
@@ -11,8 +10,8 @@ from minilm import backend
 from minilm.autograd import is_recording
 from minilm.errors import ConfigError, DataError
 from minilm.nn import Parameter
-from minilm.training import AdamW, NextToken, parallel
-from minilm.training.parallel import DataParallel, Threads, available_cores, batch_size, split
+from minilm.training import AdamW, NextToken
+from minilm.training.parallel import DataParallel, Threads, batch_size, split
 
 
 def gradients(threads, accumulation=1, size=6, dropout=0.0, dtype=np.float64, key=(1, 2, 3)):
@@ -185,41 +184,3 @@ def test_split_is_even_and_whole():
 def test_a_batch_without_targets_is_an_error():
     with pytest.raises(DataError, match="every target is -100"):
         NextToken().counts({"targets": np.full((2, 3), -100)})
-
-
-# ----------------------------------------------------------------------------------------------------------- cores
-
-
-def test_cores_are_physical_allowed_and_within_the_quota(tmp_path, monkeypatch):
-    for cpu in range(8):  # hyperthreads 0-4, 1-5, 2-6, 3-7 share a core
-        topology = tmp_path / f"cpu{cpu}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(f"{cpu % 4},{cpu % 4 + 4}\n")
-    real = parallel._siblings
-    monkeypatch.setattr(parallel, "_siblings", lambda cpu: real(cpu, tmp_path))
-    monkeypatch.setattr(parallel, "_quota", lambda: float("inf"))
-    for allowed, cores in ((range(8), 4), ({0, 4}, 1), ({0, 1, 5}, 2), ({0, 9}, 2)):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, a=allowed: set(a), raising=False)
-        assert available_cores() == cores
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    for quota, cores in ((2.0, 2), (1.5, 2), (0.5, 1), (16.0, 4)):
-        monkeypatch.setattr(parallel, "_quota", lambda q=quota: q)
-        assert available_cores() == cores
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({}, float("inf")),
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, float("inf")),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
-        ({"cpu.max": "nonsense"}, float("inf")),
-    ],
-)
-def test_quota_of_the_control_group(tmp_path, files, quota):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert parallel._quota(tmp_path) == quota
