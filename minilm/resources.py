@@ -1,4 +1,4 @@
-"""Where things lie: minilm's own data, the user's cache; and how a file is written whole or not at all."""
+"""Where things lie: minilm's own data, the user's cache; how a text is read, and a file written whole or not at all."""
 
 import contextlib
 import os
@@ -35,6 +35,37 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "minilm" / "Cache"
     return Path.home() / ".cache" / "minilm"
+
+
+def read_text(path: str | Path) -> str:
+    """The UTF-8 text of a file, line ends made "\\n", a byte order mark dropped; DataError names what is wrong."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(tr("there is no file {path}; check its name", path=path)) from None
+    except OSError as error:
+        raise DataError(tr("{path} cannot be read ({reason})", path=path, reason=error)) from error
+    if 0 in data:
+        position = data.index(0)
+        raise DataError(
+            tr(
+                "{path} is binary (a zero at byte {position}), not text; give a UTF-8 text",
+                path=path,
+                position=position,
+            )
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            tr(
+                "{path} is not UTF-8 text: byte {byte} at position {position}; convert it to UTF-8 first",
+                path=path,
+                byte=f"0x{data[error.start]:02x}",
+                position=error.start,
+            )
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

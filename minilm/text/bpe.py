@@ -15,13 +15,13 @@ from typing import Any, ClassVar, Self
 
 from minilm.errors import DataError
 from minilm.i18n import tr
-from minilm.resources import write_atomically
+from minilm.resources import read_text, write_atomically
 from minilm.text.added import AddedToken, Finder, merged
 from minilm.text.bpe_training import Pair, Progress, count_pieces, learn_merges
 from minilm.text.inputs import InputRules
 from minilm.text.normalization import Normalization
 from minilm.text.splitting import Splitting
-from minilm.text.tokenizer import Tokenizer, check_encodable, read_json, read_text
+from minilm.text.tokenizer import Tokenizer, check_encodable, read_json
 
 CACHED_PIECES = 2**18
 GPT2_OPTIONS: dict[str, Any] = {

@@ -13,8 +13,7 @@ from typing import Any
 
 from minilm.errors import DataError
 from minilm.i18n import tr
-from minilm.resources import cache_folder, data_folder
-from minilm.text.tokenizer import read_text
+from minilm.resources import cache_folder, data_folder, read_text
 
 TEXT_SUFFIXES = frozenset(
     [

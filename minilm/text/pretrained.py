@@ -7,12 +7,13 @@ from typing import Any
 
 from minilm.errors import DataError
 from minilm.i18n import tr
+from minilm.resources import read_text
 from minilm.text.basic import BasicTokenization
 from minilm.text.bpe import ByteBPE
 from minilm.text.fields import Fields
 from minilm.text.inputs import InputRules, Layout, Padding
 from minilm.text.splitting import GPT2_PATTERN, Cut, Splitting
-from minilm.text.tokenizer import read_json, read_text
+from minilm.text.tokenizer import read_json
 from minilm.text.tokenizer_json import read_tokenizer_json
 from minilm.text.wordpiece import SPECIAL_TOKENS, WordPiece
 

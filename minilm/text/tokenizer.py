@@ -12,7 +12,7 @@ import numpy as np
 
 from minilm.errors import DataError
 from minilm.i18n import tr
-from minilm.resources import write_atomically
+from minilm.resources import read_text, write_atomically
 
 if TYPE_CHECKING:
     from minilm.text.inputs import InputRules
@@ -159,37 +159,6 @@ def check_encodable(text: str) -> None:
                 position=error.start,
             )
         ) from error
-
-
-def read_text(path: str | Path) -> str:
-    """The UTF-8 text of a file, line ends made "\\n", a byte order mark dropped; DataError names what is wrong."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(tr("there is no file {path}; check its name", path=path)) from None
-    except OSError as error:
-        raise DataError(tr("{path} cannot be read ({reason})", path=path, reason=error)) from error
-    if 0 in data:
-        position = data.index(0)
-        raise DataError(
-            tr(
-                "{path} is binary (a zero at byte {position}), not text; give a UTF-8 text",
-                path=path,
-                position=position,
-            )
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            tr(
-                "{path} is not UTF-8 text: byte {byte} at position {position}; convert it to UTF-8 first",
-                path=path,
-                byte=f"0x{data[error.start]:02x}",
-                position=error.start,
-            )
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: str | Path) -> Any:

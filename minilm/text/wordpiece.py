@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Self
 
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
-from minilm.resources import write_atomically
+from minilm.resources import read_text, write_atomically
 from minilm.text.added import AddedToken, Finder, merged
 from minilm.text.basic import BasicTokenization, Word, chunks, is_cjk, is_punctuation
 from minilm.text.bpe import CACHED_PIECES
 from minilm.text.bpe_training import Progress
 from minilm.text.inputs import InputRules
 from minilm.text.spacing import joined_as_tokenizers, spaced
-from minilm.text.tokenizer import Tokenizer, check_encodable, read_text
+from minilm.text.tokenizer import Tokenizer, check_encodable
 from minilm.text.wordpiece_training import CONTINUES, learn_pieces, rule_named
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

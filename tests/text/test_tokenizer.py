@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from minilm.errors import DataError
-from minilm.resources import write_atomically
+from minilm.resources import read_text, write_atomically
 from minilm.text import ByteBPE, CharTokenizer, WordPiece, load_tokenizer
-from minilm.text.tokenizer import read_text
 
 
 def tokenizers():
