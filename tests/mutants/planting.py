@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -105,7 +106,7 @@ def candidates(file: str, source: str) -> list[Candidate]:
     """Every mistake that an operator can make in a file outside what is left out."""
     skipped, found = left_out(source), []
     operators = {name: OperatorProvider()[name]() for name in operator_names()}
-    for part, top in enumerate(get_ast(source).children):
+    for part, top in enumerate(parsed(source).children):
         nodes = list(ast_nodes(top))
         for name, operator in operators.items():
             places = ((node, start) for node in nodes for start, _ in operator.mutation_positions(node))
@@ -118,9 +119,15 @@ def candidates(file: str, source: str) -> list[Candidate]:
 
 
 @functools.cache
+def parsed(source: str) -> Any:
+    """A module's syntax tree, which nobody changes."""
+    return get_ast(source)
+
+
+@functools.cache
 def parts(source: str) -> list[str]:
     """The text of each statement at the top of a module: what is parsed again to change it, not the whole module."""
-    return [top.get_code() for top in get_ast(source).children]
+    return [top.get_code() for top in parsed(source).children]
 
 
 def apply(candidate: Candidate, source: str) -> Mutant | None:

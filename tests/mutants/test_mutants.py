@@ -13,6 +13,8 @@ from planting import ROOT, by_machine, candidates, files, left_out, make
 
 HERE = Path(__file__).parent
 
+pytestmark = pytest.mark.xdist_group("mutants")  # one process tries mutants for all
+
 SOURCE = '''\
 """A docstring of 1 + 1."""
 
@@ -103,7 +105,8 @@ from trials import CannotTest, judge, prepare, survey
 import trials
 
 trials.PATIENCE = 2.0
-prepare()
+tests = ["tests/nn/test_layers.py"]
+prepare(tests)
 file = "minilm/nn/init.py"
 source = (ROOT / file).read_text()
 changes = {
@@ -114,7 +117,7 @@ changes = {
     "crash": ("return std / math.sqrt(2 * layers)", "__import__('os').abort()"),
 }
 mutants = [make(file, source, source.replace(*change), why) for why, change in changes.items()]
-known = survey(1, ["tests/nn/test_layers.py"])
+known = survey(1, tests)
 found = {m.why: [o.kind, o.test, o.detail, o.tests] for m, o in judge(mutants, known, {file: source}, 2)}
 try:
     list(planted_by_hand({file: source}, {file: [{"old": "a text long gone", "new": "", "why": "stale"}]}))

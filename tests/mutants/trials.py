@@ -7,17 +7,21 @@ changed line that runs at import may concern every test of its file. The first t
 
 import ast
 import contextlib
+import functools
+import gc
 import importlib
 import importlib.abc
 import importlib.util
 import inspect
 import json
+import math
 import os
 import resource
 import selectors
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +29,7 @@ from typing import Any
 
 import coverage
 import hypothesis
-import hypothesis.extra.numpy
-import numpy
 import pytest
-import torch.nn.functional  # noqa: F401 -- so that no child needs to
 from planting import FOLDERS, ROOT, Mutant
 
 TESTS = ("tests/autograd", "tests/nn", "tests/models", "tests/devices")  # the folders whose tests must catch mistakes
@@ -121,8 +122,9 @@ class Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list) -> None:
-        items[:] = [item for item in items if not (_foreign(item) or _repeated(item))]
-        if self.place is not None:
+        if self.place is None:
+            items[:] = [item for item in items if not (_repeated(item) or _foreign(item.function))]
+        else:
             items[:] = [item for item in items if item.nodeid in self.place]
             items.sort(key=lambda item: self.place[item.nodeid])
 
@@ -134,11 +136,10 @@ class Order:
         self.tell(failed=node.nodeid, exception=error.type.__name__, message=str(error.value)[:300])
 
 
-def _foreign(item: Any) -> bool:
-    try:
-        return any(word in inspect.getsource(item.function) for word in FOREIGN)
-    except (AttributeError, OSError, TypeError):
-        return False
+@functools.cache  # many items are one function
+def _foreign(function: Callable[..., Any]) -> bool:
+    source = inspect.getsource(function)
+    return any(word in source for word in FOREIGN)
 
 
 def _repeated(item: Any) -> bool:
@@ -223,7 +224,7 @@ class Child:
     said: list[dict] = field(default_factory=list)
     rest: bytes = b""
     began: float = field(default_factory=time.monotonic)
-    until: float = field(default_factory=lambda: time.monotonic() + LOADING)
+    until: float = math.inf
     late: bool = False
 
 
@@ -287,7 +288,8 @@ def in_parallel(
 ) -> Iterator[tuple[Any, Child, int]]:
     """(name, its finished child, how that ended) for each work, so many at once, in the order in which they finish.
 
-    limit(name, test): the seconds that a test may take; a child that takes longer is ended and marked late.
+    limit(name, test): the seconds that a test may take, and what is no test, as importing, for "". A child that takes
+    longer is ended and marked late.
     """
     waiting, running = iter(works), {}
     selector = selectors.DefaultSelector()
@@ -295,6 +297,7 @@ def in_parallel(
         while True:
             while len(running) < jobs and (pair := next(waiting, None)) is not None:
                 child = fork(pair[1])
+                child.until = time.monotonic() + limit(pair[0], "")
                 running[child.pipe] = (pair[0], child)
                 selector.register(child.pipe, selectors.EVENT_READ)
             if not running:
@@ -303,7 +306,7 @@ def in_parallel(
             for pipe, (name, child) in list(running.items()):
                 heard, alive = len(child.said), pipe not in ready or listen(child)
                 for said in child.said[heard:]:
-                    child.until = time.monotonic() + (limit(name, said["start"]) if "start" in said else LOADING)
+                    child.until = time.monotonic() + limit(name, said.get("start", ""))
                 child.late = alive and time.monotonic() > child.until
                 if child.late or not alive:
                     selector.unregister(pipe)
@@ -355,7 +358,7 @@ def judge(
             yield mutant, lambda tell, mutant=mutant, tests=tests: trial(mutant, tests, tell)
 
     def limit(_: Mutant, test: str) -> float:
-        return PATIENCE + FACTOR * known.seconds.get(test, 1.0)
+        return PATIENCE + FACTOR * known.seconds.get(test, 1.0) if test else LOADING
 
     for mutant, child, ended in in_parallel(works(), jobs, limit):
         outcome = verdict(child, ended, plans[mutant.key])
@@ -386,8 +389,24 @@ def verdict(child: Child, ended: int, tests: list[str]) -> Outcome:
     return Outcome("error", last, f"pytest ended with {final['status']}")
 
 
-def prepare() -> None:
-    """What the children inherit: the checkout's own minilm, quiet plugins, hypothesis that does not shrink."""
+def preload(folders: Iterable[str]) -> None:
+    """Import all but minilm that the tests of some folders import, so that no child needs to."""
+    paths = {ROOT / "tests" / "conftest.py"} | {p for test in test_files(folders) for p in test.parent.glob("*.py")}
+    wanted = {("cupy", "")}  # which conftest.py asks for a device
+    for node in (node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))):
+        if isinstance(node, ast.Import):
+            wanted |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            wanted |= {(node.module, alias.name) for alias in node.names}
+    for module, name in sorted(wanted):
+        if module.partition(".")[0] != "minilm":
+            with contextlib.suppress(ImportError):  # not installed, or one of the tests' own
+                getattr(importlib.import_module(module), name, None)  # transformers loads what it is asked for
+
+
+def prepare(folders: Iterable[str] = TESTS) -> None:
+    """What the children inherit: all that their tests import but minilm; a path to the checkout's own minilm; quiet
+    plugins; hypothesis that does not shrink."""
     if not hasattr(os, "fork"):
         raise CannotTest("mutation testing forks processes, which this system cannot; use Linux or macOS")
     if any(name.partition(".")[0] == "minilm" for name in sys.modules):
@@ -405,4 +424,6 @@ def prepare() -> None:
         report_multiple_bugs=False,
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
-    assert numpy.__version__  # imported for the children
+    with warnings.catch_warnings(action="ignore"):
+        preload(folders)
+    gc.freeze()  # pytest ends by collecting garbage ten times: not among all that was imported here
