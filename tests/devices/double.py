@@ -9,8 +9,9 @@ An `ndarray` here lies "on the device". It
 - comes out of a reduction, and out of an index that leaves one entry, with shape ();
 - wraps integer-array indices that are out of range, takes no assignment through repeated indices (its outcome is
   undefined on a device), cannot be locked, and has memory of its own when made from a host array;
-- comes out of whatever computes with its rows in order, however what it is computed from lies in memory (what NumPy
-  gives follows that); has no dtype that a GPU has not.
+- comes out of a function of each entry, and of what puts arrays together, with its rows in order, where NumPy's result
+  would lie as its operands do (a reduction's lies in order here, and on a GPU not always); has no dtype that a GPU has
+  not.
 
 What the functions of the array module take is in `strict.py`. Source of the rules: CuPy 14.2, its
 `_core/_routines_indexing.pyx`, `_core/core.pyx` and documentation ("Differences between CuPy and NumPy"), and CuPy

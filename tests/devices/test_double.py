@@ -150,11 +150,10 @@ def test_cannot_be_locked(xp):
         xp.zeros(3).flags.writeable = False
 
 
-def test_what_computes_puts_rows_in_order(device_xp):
-    xp = device_xp
+def test_what_computes_puts_rows_in_order(xp):
     a = xp.asarray(np.arange(24.0).reshape(2, 3, 4)).T
     by_entry = (a + 0, 2 * a, -a, a < 2, xp.exp(a), xp.maximum(a, 1), xp.where(a > 1, a, 0), xp.clip(a, 0, 1))
-    for y in (*by_entry, a.sum(0), a.max(-1), a.mean(1, keepdims=True), xp.cumsum(a, 0), xp.stack([a, a]), a.copy()):
+    for y in (*by_entry, xp.cumsum(a, 0), xp.stack([a, a]), xp.concatenate([a, a]), xp.triu(a), a.copy()):
         assert y.flags.c_contiguous and not a.flags.c_contiguous
     assert xp.empty_like(a).flags.f_contiguous and a.astype(np.float32).flags.f_contiguous
 
