@@ -41,10 +41,17 @@ def use(backend: Any) -> None:
     xp._module = backend
 
 
+def try_cupy(cupy: Any) -> None:
+    """Raise what CuPy says where it cannot compute: a kernel and a product use all of CUDA that minilm needs, and of
+    which the driver alone is not enough."""
+    ones = cupy.ones((2, 2))
+    (ones @ ones).sum().item()
+
+
 def _import_cupy() -> Any:
     try:
         cupy = importlib.import_module("cupy")
-        cupy.zeros(1)
+        try_cupy(cupy)
     except Exception as error:  # CuPy's own errors depend on what is missing: the wheel, the driver, the device
         problem = str(error).strip().split("\n")[0]
         raise ConfigError(

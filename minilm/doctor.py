@@ -104,10 +104,12 @@ def cupy() -> dict[str, Any]:
     found |= {"version": None, "device": None, "problem": None}
     if not found["installed"]:
         return found
+    from minilm.backend import try_cupy
+
     try:
         module = importlib.import_module("cupy")
         found["version"] = module.__version__
-        module.zeros(1).sum()
+        try_cupy(module)
         name = module.cuda.runtime.getDeviceProperties(0)["name"]
     except Exception as error:  # CuPy's errors depend on what is missing: a library, the driver, the device
         return {**found, "problem": str(error).strip().split("\n")[0]}

@@ -194,11 +194,11 @@ def fails(*_):
 
 
 def test_asks_cupy_itself(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", stand_in(zeros=fails, __version__="99"))
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(ones=fails, __version__="99"))
     problem = "cudaErrorNoDevice: there is none"
     assert doctor.cupy() == {"installed": True, "version": "99", "device": None, "problem": problem}
     device = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"A GPU"}))
-    monkeypatch.setitem(sys.modules, "cupy", stand_in(zeros=np.zeros, cuda=device, __version__="99"))
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(ones=np.ones, cuda=device, __version__="99"))
     assert doctor.cupy() == {"installed": True, "version": "99", "device": "A GPU", "problem": None}
 
 

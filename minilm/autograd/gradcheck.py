@@ -20,6 +20,7 @@ from minilm.i18n import tr
 
 TOLERANCE = {1: 1e-7, 2: 1e-5}
 STEP = 1e-3
+DIRECTIONS = 0x6469726563  # the purpose, in a generator's key: an input that a user drew from `seed` is no u or v
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a function of a few operations
 
 
@@ -48,7 +49,7 @@ def gradcheck(
     tolerance: relative error that passes; 1e-7 at order 1, 1e-5 at order 2.
     """
     values = [_as_float64(x) for x in inputs]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, DIRECTIONS])
     tolerance = TOLERANCE[order] if tolerance is None else tolerance
     first = tolerance if order == 1 else TOLERANCE[1]
     noise = _check_first_order(f, values, rng, every_entry, first, tr("gradient"))

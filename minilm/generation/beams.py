@@ -123,7 +123,7 @@ def search(
         scores, rows, tokens = _take(totals, best), first_rows + best // z.shape[1], best % z.shape[1]  # (B, width)
         ends = np.isin(tokens, ending.stops) | (made == count)
         for b, prompt in enumerate(prompts):
-            for i in np.flatnonzero(ends[b, :W] & ~prompt.done):
+            for i in () if prompt.done else np.flatnonzero(ends[b, :W]):
                 prompt.add(scores[b, i] / made**how.length_penalty, np.append(ids[rows[b, i], T:], tokens[b, i]))
         live = np.argsort(ends, axis=1, kind="stable")[:, :W]  # the best that do not end
         scores = _take(np.where(ends, -math.inf, scores), live)  # (B, W)

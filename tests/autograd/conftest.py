@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from minilm import backend
+from minilm import functional as F
 from minilm.autograd import Tensor, attention, fast, fused, grad, losses, no_grad
 
 sys.path.insert(0, str(Path(__file__).parent))  # operation_cases and its like are imported by name
@@ -76,7 +77,10 @@ class Check:
 
     @staticmethod
     def run(op: Any, args: list, options: dict, seed: int) -> tuple[Any, list, Any]:
-        """Value, gradients (from two backwards that must agree to the last bit), and the random cotangent."""
+        """Value, gradients, from two backwards that agree to the last bit, and the random cotangent.
+
+        The gradient of an embedding alone is not held to the last bit on a device, which adds it up in no fixed order.
+        """
         tensors = [Tensor(a, requires_grad=True) if is_float(a) else a for a in args]
         live = [t for t in tensors if isinstance(t, Tensor)]
         y = op(*tensors, **options)
@@ -84,8 +88,9 @@ class Check:
         u.flags.writeable = False
         first = [g.numpy() for g in grad(y, live, u, retain_graph=True)]
         second = [g.numpy() for g in grad(y, live, u)]
+        agree = np.testing.assert_array_equal if backend.is_numpy() or op is not F.embedding else close
         for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
+            agree(a, b)
         return y.numpy(), first, u
 
     @staticmethod

@@ -8,10 +8,14 @@ An `ndarray` here lies "on the device". It
   `tolist`, `float()`, `int()`, `bool()` and by what must know how many entries of a mask are true;
 - comes out of a reduction, and out of an index that leaves one entry, with shape ();
 - wraps integer-array indices that are out of range, takes no assignment through repeated indices (its outcome is
-  undefined on a device), cannot be locked, and has memory of its own when made from a host array.
+  undefined on a device), cannot be locked, and has memory of its own when made from a host array;
+- comes out of a function of each entry, and of what puts arrays together, with its rows in order, where NumPy's result
+  would lie as its operands do (a reduction's lies in order here, and on a GPU not always); has no dtype that a GPU has
+  not.
 
 What the functions of the array module take is in `strict.py`. Source of the rules: CuPy 14.2, its
-`_core/_routines_indexing.pyx`, `_core/core.pyx` and documentation ("Differences between CuPy and NumPy").
+`_core/_routines_indexing.pyx`, `_core/core.pyx` and documentation ("Differences between CuPy and NumPy"), and CuPy
+itself on a GPU, which is asked again wherever there is one (test_double_is_cupy.py).
 """
 
 import contextlib
@@ -22,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+DTYPES = frozenset(map(np.dtype, "? b h i q B H I Q e f d F D".split()))
 SILENT = (__file__, os.path.join(os.path.dirname(__file__), "strict.py"), os.path.join("minilm", "backend.py"))
 
 
@@ -112,10 +117,15 @@ def device_raw(x: Any) -> np.ndarray:
     raise refuse(f"Unsupported type {type(x)}: the array is not on the device")
 
 
-def on_device(result: Any, *sources: "ndarray") -> "ndarray":
-    """A device array around what NumPy computed, whose base is the source that it is a view of."""
+def on_device(result: Any, *sources: "ndarray", order: Any = "C") -> "ndarray":
+    """A device array around what NumPy computed, whose base is the source that it is a view of.
+
+    order: of new memory, rows in order unless "K", as NumPy made it; a view shows memory as it is.
+    """
     out = ndarray.__new__(ndarray)
-    out._a = result if isinstance(result, np.ndarray) else np.asarray(result)
+    out._a = np.asarray(result, order="K" if sources else order)
+    if out.dtype not in DTYPES:
+        raise ValueError(f"Unsupported dtype {out.dtype}")
     out.base = None
     for source in sources:
         if np.may_share_memory(out._a, source._a):
@@ -240,10 +250,10 @@ class ndarray:  # noqa: N801 -- the name that array modules give it
     def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
         if not copy and self.dtype == dtype:
             return self
-        return on_device(self._a.astype(dtype))
+        return on_device(self._a.astype(dtype), order="K")
 
     def copy(self, order: str = "C") -> "ndarray":
-        return on_device(self._a.copy(order))
+        return on_device(self._a.copy(order), order="K")
 
     def fill(self, value: Any) -> None:
         self._a[...] = raw(value, "value")
@@ -267,6 +277,8 @@ class ndarray:  # noqa: N801 -- the name that array modules give it
         return on_device(self._a.swapaxes(axis1, axis2), self)
 
     def squeeze(self, axis: Any = None) -> "ndarray":
+        if axis is None and 1 not in self.shape:
+            return self
         return on_device(self._a.squeeze(axis), self)
 
     def repeat(self, repeats: Any, axis: Any = None) -> "ndarray":

@@ -20,8 +20,11 @@ from minilm import backend
 # ------------------------------------------------------------------------------------------------- functions of numbers
 
 
+ARRIVAL = np.random.default_rng(0)  # which of a GPU's threads comes first is another one each time
+
+
 class ufunc:  # noqa: N801 -- the name that array modules give it
-    """A function of each entry; it takes no `where`."""
+    """A function of each entry; it takes no `where`. What `at` adds up in one place comes in no fixed order."""
 
     def __init__(self, of: np.ufunc):
         self._of, self.__name__, self.nin = of, of.__name__, of.nin
@@ -40,7 +43,11 @@ class ufunc:  # noqa: N801 -- the name that array modules give it
             raise NotImplementedError(f"{self.__name__}.at")
         if a.dtype.kind != "f" and a.dtype not in (np.int32, np.uint32, np.uint64):
             raise TypeError(f"{self.__name__}.at has no atomic operation for {a.dtype}")
-        self._of.at(a._a, a._index(indices)[0], raw(b, "value"))
+        places = np.arange(a.size).reshape(a.shape)[a._index(indices)[0]]
+        values, order = np.broadcast_to(raw(b, "value"), places.shape), ARRIVAL.permutation(places.size)
+        flat = a._a.reshape(-1)  # a copy, where rows are not in order
+        self._of.at(flat, places.reshape(-1)[order], values.reshape(-1)[order])
+        a._a[...] = flat.reshape(a.shape)
 
 
 UFUNCS = """
@@ -58,11 +65,9 @@ UFUNCS = """
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0):
     if isinstance(obj, ndarray):
         return obj.astype(obj.dtype if dtype is None else dtype, copy=bool(copy))
-    made = np.array(obj, dtype=dtype, ndmin=ndmin)  # refuses a list of device arrays
-    if made.dtype.kind not in "biufc":
-        raise ValueError(f"Unsupported dtype {made.dtype}")
+    made = on_device(np.array(obj, dtype=dtype, ndmin=ndmin), order="K")  # refuses a list of device arrays
     count("up", "array", made.shape)
-    return on_device(made)
+    return made
 
 
 def asarray(a, dtype=None, order=None):
@@ -83,9 +88,12 @@ def ones(shape, dtype=float, order="C"):
 
 def empty(shape, dtype=float, order="C"):
     """Memory as it was found: nothing that anybody should rely on."""
-    made = np.empty(shape, dtype)
+    return _as_found(np.empty(shape, dtype))
+
+
+def _as_found(made):
     made.fill(np.nan if made.dtype.kind in "fc" else 77)
-    return on_device(made)
+    return on_device(made, order="K")
 
 
 def full(shape, fill_value, dtype=None, order="C"):
@@ -93,19 +101,19 @@ def full(shape, fill_value, dtype=None, order="C"):
 
 
 def zeros_like(a, dtype=None):
-    return on_device(np.zeros_like(device_raw(a), dtype))
+    return on_device(np.zeros_like(device_raw(a), dtype), order="K")
 
 
 def ones_like(a, dtype=None):
-    return on_device(np.ones_like(device_raw(a), dtype))
+    return on_device(np.ones_like(device_raw(a), dtype), order="K")
 
 
 def empty_like(prototype, dtype=None):
-    return empty(prototype.shape, prototype.dtype if dtype is None else dtype)
+    return _as_found(np.empty_like(device_raw(prototype), dtype))
 
 
 def full_like(a, fill_value, dtype=None):
-    return on_device(np.full_like(device_raw(a), raw(fill_value), dtype))
+    return on_device(np.full_like(device_raw(a), raw(fill_value), dtype), order="K")
 
 
 def eye(N, M=None, k=0, dtype=float, order="C"):
@@ -138,7 +146,8 @@ def moveaxis(a, source, destination):
 
 
 def squeeze(a, axis=None):
-    return on_device(device_raw(a).squeeze(axis), a)
+    device_raw(a)
+    return a.squeeze(axis)
 
 
 def expand_dims(a, axis):

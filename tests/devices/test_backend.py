@@ -22,13 +22,38 @@ def fails(*_):
     raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient\n  and more")
 
 
+class Unfinished:
+    """An array of a CuPy that makes memory, and for want of a library cannot compute."""
+
+    def __init__(self, has_compiler=False):
+        self.has_compiler = has_compiler
+
+    def __matmul__(self, other):
+        if self.has_compiler:
+            raise ImportError("CuPy failed to load libcublas.so.12: OSError: cannot open\nand more")
+        return self
+
+    def sum(self):
+        raise RuntimeError(
+            "CuPy failed to load libnvrtc.so.12: OSError: libnvrtc.so.12: cannot open shared object file"
+        )
+
+
 WITHOUT = {
     "no CuPy": (None, "import of cupy halted"),
     "no driver": (
-        types.SimpleNamespace(zeros=fails),
+        types.SimpleNamespace(ones=fails),
         "cudaErrorInsufficientDriver: CUDA driver version is insufficient",
     ),
-    "a broken wheel": (types.SimpleNamespace(), "zeros"),
+    "a driver without CUDA's compiler": (
+        types.SimpleNamespace(ones=lambda shape: Unfinished()),
+        "CuPy failed to load libnvrtc.so.12: OSError: libnvrtc.so.12: cannot open shared object file",
+    ),
+    "a driver without CUDA's products": (
+        types.SimpleNamespace(ones=lambda shape: Unfinished(has_compiler=True)),
+        "CuPy failed to load libcublas.so.12",
+    ),
+    "a broken wheel": (types.SimpleNamespace(), "ones"),
 }
 
 
