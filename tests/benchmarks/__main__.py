@@ -1,4 +1,4 @@
-"""minilm beside PyTorch, in one run: `python tests/benchmarks` (or `make bench`); `--help` lists what can be chosen."""
+"""minilm beside other libraries, in one run: `python tests/benchmarks`, or `make bench`; --help lists the choices."""
 
 import argparse
 import sys
@@ -11,11 +11,12 @@ from environment import machine, run_again_if_unclean
 def main() -> int:
     """Print the table; 1 if the engines of some row disagree, since its times then mean nothing."""
     run_again_if_unclean()
-    from alternation import ROWS, run
+    from alternation import run
     from report import show, write_json
+    from rows import ROWS
 
     names = [row.name for row in ROWS]
-    parser = argparse.ArgumentParser("python tests/benchmarks", description="Time minilm beside PyTorch, one thread.")
+    parser = argparse.ArgumentParser("python tests/benchmarks", description="Time minilm beside other libraries.")
     parser.add_argument("rows", nargs="*", metavar="row", help=f"which to time, all if none: {', '.join(names)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there too")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to time instead of each row's own number")
@@ -31,7 +32,9 @@ def main() -> int:
     for row in ROWS:
         if not chosen.rows or row.name in chosen.rows:
             print(f"{row.name} …", file=sys.stderr, flush=True)
-            results.append(run(replace(row, rounds=chosen.rounds or row.rounds)))
+            if chosen.rounds is not None:
+                row = replace(row, rounds=chosen.rounds, least=chosen.rounds)
+            results.append(run(row))
     facts = machine()
     show(facts, results)
     if chosen.json is not None:

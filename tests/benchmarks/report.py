@@ -1,7 +1,6 @@
 """Results for people (a table, or plain lines where the output is no terminal) and for programs (JSON)."""
 
 import json
-import statistics
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,38 +9,49 @@ from typing import Any
 from alternation import BASE, Result
 from rich.console import Console
 from rich.table import Table
+from rows import PARTS, PRODUCTS
 
 from minilm.training.durable import replace_file
 
-QUIET = 0.9  # of a processor for each thread: with less, the milliseconds are not to be trusted
-COLUMNS = ("", "size", "engine", "ms a round", "tokens/s", "times torch (middle half)")
+QUIET = 0.1  # of the machine at most that others may take: with more, the milliseconds are not to be trusted
+FLOOR = PRODUCTS.name
+COLUMNS = ("", "size", "engine", "ms a step", "tokens/s", "times torch (middle half)", "busy", "peak MB (imports)")
 
 
 def lines(result: Result) -> list[tuple[str, ...]]:
     """A line of the table for each engine."""
     found = []
-    for i, (engine, seconds) in enumerate(result.seconds.items()):
-        head = (result.row.name, str(result.row.size)) if i == 0 else ("", "")
-        middle = 1000 * statistics.median(seconds)
-        speed = f"{result.tokens_per_second(engine):,.{0 if result.tokens_per_second(engine) >= 100 else 1}f}"
-        found.append((*head, engine, f"{middle:.1f}", speed, _ratio(result, engine)))
-    return found
+    for engine in result.seconds:
+        speed = result.tokens_per_second(engine)
+        peak, imports = result.memory[engine]
+        found.append(
+            (
+                engine,
+                f"{result.milliseconds(engine):.1f}",
+                "" if engine in PARTS else f"{speed:,.{0 if speed >= 100 else 1}f}",
+                _ratio(result, engine),
+                f"{result.busy[engine]:.2f}",
+                f"{peak / 1e6:,.0f} ({imports / 1e6:,.0f})",
+            )
+        )
+    found += [(engine, "not available", "", "", "", "") for engine in result.unavailable]
+    heads = [(result.name, result.what), *[("", "")] * len(found)]
+    return [(*head, *line) for head, line in zip(heads, found, strict=False)]
 
 
 def _ratio(result: Result, engine: str) -> str:
     if result.problem:
         return "INVALID"
-    if engine == BASE:
-        return "1.00"
+    if engine == BASE or engine in PARTS or BASE not in result.seconds:
+        return "1.00" if engine == BASE else ""
     low, middle, high = result.ratio(engine)
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def show(machine: dict[str, str], results: list[Result]) -> None:
-    """Print the table, the machine, and what makes rows invalid."""
-    facts = "; ".join(f"{name} {value}" for name, value in machine.items())
-    notes = [note for result in results for note in _notes(result)]
+    """Print the table, the machine, and what must be known beside it."""
     rows = [line for result in results for line in lines(result)]
+    facts = "; ".join(f"{name} {value}" for name, value in machine.items())
     if sys.stdout.isatty():
         table = Table(*COLUMNS, caption=facts)
         for result in results:
@@ -50,31 +60,31 @@ def show(machine: dict[str, str], results: list[Result]) -> None:
             table.add_section()
         Console().print(table)
     else:
+        widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
         for line in [COLUMNS, *rows]:
-            print("  ".join(f"{cell:{width}}" for cell, width in zip(line, _widths(rows), strict=True)).rstrip())
+            print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
         print(facts)
-    for note in notes:
-        print(note)
+    for result in results:
+        for note in _notes(result):
+            print(f"{result.name}: {note}")
 
 
 def _notes(result: Result) -> list[str]:
     """What the reader must know of a row besides its numbers."""
     found = []
-    if result.peak_memory:
-        peaks = ", ".join(f"{engine} {size / 1e6:,.0f} MB" for engine, size in result.peak_memory.items())
-        found.append(f"{result.row.name}: peak memory of a process of its own, loading too: {peaks}")
     if result.problem:
-        found.append(f"{result.row.name} is INVALID: {result.problem}")
-    if result.processor < QUIET * result.row.threads:
-        found.append(
-            f"{result.row.name}: the processor was shared, this process had {result.processor:.0%} of one; "
-            "run it again on a quiet machine"
-        )
+        found.append(f"INVALID: {result.problem}")
+    if FLOOR in result.seconds and "minilm" in result.seconds:
+        low, middle, high = result.ratio(FLOOR, "minilm")
+        found.append(f"a step takes {middle:.2f} ({low:.2f} to {high:.2f}) times its matrix products' own time")
+    if result.memory.keys() >= {"minilm", BASE}:
+        (ours, ours_imported), (theirs, theirs_imported) = result.memory["minilm"], result.memory[BASE]
+        less = (ours - ours_imported) / (theirs - theirs_imported)
+        found.append(f"peak memory {ours / theirs:.2f} times torch's; less what imports take, {less:.2f} times")
+    found += [f"{engine} is not available: {reason}" for engine, reason in result.unavailable.items()]
+    if result.others is not None and result.others > QUIET:
+        found.append(f"others took {result.others:.0%} of the machine meanwhile; run it again when it is quiet")
     return found
-
-
-def _widths(rows: list[tuple[str, ...]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
 
 
 def as_json(machine: dict[str, str], results: list[Result]) -> dict[str, Any]:
@@ -87,12 +97,11 @@ def _row_as_json(result: Result) -> dict[str, Any]:
         engine: {
             "tokens_per_second": result.tokens_per_second(engine),
             "times_torch": dict(zip(("lower_quartile", "median", "upper_quartile"), result.ratio(engine), strict=True)),
-            "seconds": seconds,
         }
-        for engine, seconds in result.seconds.items()
+        for engine in result.seconds
+        if BASE in result.seconds
     }
-    row = {"name": result.row.name, **asdict(result.row), "tokens": result.tokens, "processor": result.processor}
-    return {**row, "problem": result.problem, "engines": engines, "peak_memory": result.peak_memory}
+    return {**asdict(result), "engines": engines}
 
 
 def write_json(path: Path, machine: dict[str, str], results: list[Result]) -> None:

@@ -1,26 +1,23 @@
 """SmolLM2, a real model of 135 million parameters: minilm beside transformers, float32, greedy, with a cache.
 
-Both read one file. `python tests/benchmarks/smollm2.py minilm` (or torch) makes one text, and prints how many bytes of
-memory it took at most.
+Both read one file.
 """
 
 import contextlib
 import io
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from environment import in_clean_process, run_again_if_unclean
+from recipe import Unavailable
 
 TEXTS = ["The capital of France is", "Once upon a time", "def fibonacci(n):", "The sea is", "To cook rice, you"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published model, and how many tokens a round makes."""
+    """A published model, and how many tokens a step makes."""
 
     name: str
     new_tokens: int
@@ -32,19 +29,28 @@ class Checkpoint:
 SMOLLM2 = Checkpoint("smollm2", 64)
 
 
+def kernels() -> str:
+    """What minilm_engines.py and torch_engines.py say of theirs."""
+    return ""
+
+
+def _text(ids: list[int]) -> dict[str, Any]:
+    return {"texts": [ids]}
+
+
 @contextlib.contextmanager
-def minilm_engine(size: Checkpoint, weights: Any, threads: int) -> Iterator[Callable[[list[int]], list[int]]]:
+def _minilm(size: Checkpoint, threads: int) -> Iterator[Callable[[list[int]], dict[str, Any]]]:
     from minilm.generation import generate
     from minilm.published import open_language_model
     from minilm.training.parallel import Threads
 
     model = open_language_model(size.name).model
     with Threads(threads):
-        yield lambda ids: generate(model, ids, size.new_tokens, temperature=0).tolist()
+        yield lambda ids: _text(generate(model, ids, size.new_tokens, temperature=0).tolist())
 
 
 @contextlib.contextmanager
-def torch_engine(size: Checkpoint, weights: Any, threads: int) -> Iterator[Callable[[list[int]], list[int]]]:
+def _torch(size: Checkpoint, threads: int) -> Iterator[Callable[[list[int]], dict[str, Any]]]:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -54,18 +60,31 @@ def torch_engine(size: Checkpoint, weights: Any, threads: int) -> Iterator[Calla
     model.generation_config.eos_token_id = None  # every text is as long as any other
     how = {"max_new_tokens": size.new_tokens, "do_sample": False, "pad_token_id": 2}
 
-    def generate(ids: list[int]) -> list[int]:
+    def generate(ids: list[int]) -> dict[str, Any]:
         given = torch.tensor([ids])
-        return model.generate(given, attention_mask=torch.ones_like(given), **how)[0].tolist()
+        return _text(model.generate(given, attention_mask=torch.ones_like(given), **how)[0].tolist())
 
     yield generate
 
 
-ENGINES = {"minilm": minilm_engine, "torch": torch_engine}
+@contextlib.contextmanager
+def engine(size: Checkpoint, weights: str, threads: int, by: str) -> Iterator[Callable[[list[int]], dict[str, Any]]]:
+    """by: "minilm" or "torch"."""
+    make = {"minilm": _minilm, "torch": _torch}[by]
+    try:
+        opened = contextlib.ExitStack()
+        generate = opened.enter_context(make(size, threads))
+    except ModuleNotFoundError as error:
+        raise Unavailable(f"{error.name} is not installed") from None
+    with opened:
+        yield generate
+
+
+ENGINES = {"smollm2": engine}
 
 
 def prompt(size: Checkpoint, number: int) -> list[int]:
-    """The ids of a round's text."""
+    """The ids of a text."""
     return _tokenizer().encode(TEXTS[number % len(TEXTS)])
 
 
@@ -83,26 +102,3 @@ def _file() -> dict[str, Any]:
     from minilm.published import SMOLLM2 as published
 
     return {"pretrained_model_name_or_path": published.fetched(), "gguf_file": next(iter(published.files))}
-
-
-def peak_memory(engine: str) -> int:
-    """The bytes that a process of its own takes at most to load the model and to make one text."""
-    return int(in_clean_process(__file__, engine).split()[-1])
-
-
-def most_memory() -> int:
-    """The bytes that this process has had at most. Linux's ru_maxrss counts those of the parent too, so not that."""
-    facts = Path("/proc/self/status")
-    for line in facts.read_text().splitlines() if facts.is_file() else ():
-        if line.startswith("VmHWM:"):
-            return 1024 * int(line.split()[1])
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-if __name__ == "__main__":
-    run_again_if_unclean()
-    with ENGINES[sys.argv[1]](SMOLLM2, None, 1) as engine:
-        engine(prompt(SMOLLM2, 0))
-    print(most_memory())

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from alternation import ROWS
+from rows import ROWS
 
 # Times the tokens per second of PyTorch as it comes, one thread each. Generation at S is mostly Python's overhead:
 # measured 0.97 to 1.0 on AVX2.
