@@ -40,6 +40,16 @@ def masked_pairs(size: Size, number: int) -> dict[str, np.ndarray]:
     return batch
 
 
+def with_places(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A batch of BERT's with the masked tokens and their places in the flat batch, from which alone logits are made, as
+    users of other libraries have it; any other batch as it is."""
+    if "next_label" not in batch:
+        return batch
+    targets = batch["targets"].ravel()
+    places = np.flatnonzero(targets != IGNORE)
+    return batch | {"places": places, "words": targets[places]}
+
+
 def labelled(size: Size, number: int) -> dict[str, np.ndarray]:
     """A batch to fine-tune BERT with: ids, segments, attention_mask (B, T) and labels (B,)."""
     rng = np.random.default_rng([4, number])

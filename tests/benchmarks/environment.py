@@ -11,13 +11,18 @@ import sys
 from pathlib import Path
 
 FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # either alone would leave the BLAS half changed: both go together
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NPROC",
+)  # the last is XLA's
 AVX2 = {  # every library held to the instructions that a processor without AVX-512 has
     "OPENBLAS_CORETYPE": "Haswell",
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
 }
 
 

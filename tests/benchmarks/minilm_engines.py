@@ -13,8 +13,16 @@ from threadpoolctl import threadpool_info
 
 from minilm import functional as F
 from minilm.generation import stream
-from minilm.models import GPT, GPTConfig
-from minilm.training import AdamW, NextToken, clip_by_global_norm
+from minilm.models import (
+    GPT,
+    BertConfig,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    GPTConfig,
+    Llama,
+    LlamaConfig,
+)
+from minilm.training import AdamW, MaskedLMAndNextSentence, NextToken, clip_by_global_norm
 from minilm.training.parallel import DataParallel, Threads
 
 
@@ -27,17 +35,14 @@ def kernels() -> str:
 # ---------------------------------------------------------------------------------------------------------- models
 
 
+def shape(size: Size) -> dict[str, Any]:
+    """What all configurations say of a size; nothing is dropped out."""
+    return {name: getattr(size, name) for name in ("vocab_size", "context", "width", "layers", "heads")}
+
+
 def gpt(size: Size) -> GPT:
-    """GPT-2's kind: pre-norm, tied head, no dropout."""
-    return GPT(
-        GPTConfig(
-            vocab_size=size.vocab_size,
-            context=size.context,
-            width=size.width,
-            layers=size.layers,
-            heads=size.heads,
-        )
-    )
+    """GPT-2's kind: pre-norm, tied head."""
+    return GPT(GPTConfig(**shape(size)))
 
 
 def restless(size: Size) -> GPT:
@@ -49,8 +54,28 @@ def restless(size: Size) -> GPT:
     return model
 
 
-MODELS: dict[str, Callable[[Size], Any]] = {"training": gpt, "generation": restless, "generation-16": restless}
-OBJECTIVES: dict[str, Callable[[], Any]] = {"training": NextToken}
+MODELS: dict[str, Callable[[Size], Any]] = {
+    "training": gpt,
+    "bert": lambda size: BertForPreTraining(BertConfig(**shape(size))),
+    "finetuning": lambda size: BertForSequenceClassification(BertConfig(**shape(size))),
+    "llama": lambda size: Llama(LlamaConfig(**shape(size))),
+    "generation": restless,
+}
+
+
+def task_loss() -> Any:
+    """The objective of fine-tuning, whose module no other workload should have in its memory."""
+    from minilm.transfer.objective import TaskLoss
+
+    return TaskLoss()
+
+
+OBJECTIVES: dict[str, Callable[[], Any]] = {
+    "training": NextToken,
+    "bert": MaskedLMAndNextSentence,
+    "finetuning": task_loss,
+    "llama": NextToken,
+}
 
 
 def initial_weights(workload: str, size: Size) -> dict[str, np.ndarray]:
@@ -132,5 +157,4 @@ def _generating(size: Size, weights: str, threads: int, only_attention: bool = F
 ENGINES = {
     **{workload: functools.partial(training, workload) for workload in OBJECTIVES},
     "generation": _generating,
-    "generation-16": _generating,
 }

@@ -41,6 +41,7 @@ class EngineProcess:
             env=clean_environment(order["threads"]) | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # an interrupt is for the parent, which ends them
         )
         self._send(order)
 

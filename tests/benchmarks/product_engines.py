@@ -67,4 +67,4 @@ class _Arrays:
         return self.plain("scores", H, p.k, p.n).swapaxes(1, 2), query[:, : p.k], self.plain("gradient", H, p.n, p.m)
 
 
-ENGINES = {workload: functools.partial(products, workload) for workload in ("training", "bert", "llama")}
+ENGINES = {workload: functools.partial(products, workload) for workload in ("training", "bert", "llama", "finetuning")}

@@ -90,12 +90,16 @@ def _gpt(size: Size, whole: bool) -> Iterator[Product]:
     yield from _head("head", size.tokens, size.width, size.vocab_size)
 
 
-def _bert(size: Size, whole: bool) -> Iterator[Product]:
-    words = size.batch * size.masked
+def _encoder(size: Size) -> Iterator[Product]:
     yield from _blocks(size, causal=False)
     yield from _linear("MLP, up", size.tokens, size.width, size.mlp_width, size.layers)
     yield from _linear("MLP, down", size.tokens, size.mlp_width, size.width, size.layers)
     yield from _linear("pooler", size.batch, size.width, size.width)
+
+
+def _bert(size: Size, whole: bool) -> Iterator[Product]:
+    words = size.batch * size.masked
+    yield from _encoder(size)
     yield from _linear("next sentence", size.batch, size.width, 2)
     yield from _linear("masked words", words, size.width, size.width)
     yield from _head("head", words, size.width, size.vocab_size)
@@ -109,4 +113,9 @@ def _llama(size: Size, whole: bool) -> Iterator[Product]:
     yield from _head("head", size.tokens, size.width, size.vocab_size)
 
 
-_STEPS = {"training": _gpt, "bert": _bert, "llama": _llama}
+def _finetuning(size: Size, whole: bool) -> Iterator[Product]:
+    yield from _encoder(size)
+    yield from _linear("classes", size.batch, size.width, 2)
+
+
+_STEPS = {"training": _gpt, "bert": _bert, "llama": _llama, "finetuning": _finetuning}

@@ -46,3 +46,4 @@ TOY = Size("toy", width=16, layers=2, heads=2, context=12, batch=4, vocab_size=2
 S = Size("S", width=128, layers=4, heads=4, context=128, batch=16, vocab_size=128)
 M = Size("M", width=256, layers=6, heads=8, context=256, batch=8, vocab_size=8192)
 L = Size("L", width=768, layers=2, heads=12, context=256, batch=2, vocab_size=50257)
+COST = Size("cost", width=256, layers=4, heads=8, context=128, batch=4, vocab_size=1024)  # M, but quicker

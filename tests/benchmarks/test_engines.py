@@ -1,18 +1,20 @@
 """What the benchmark compares is the same work: at a toy size the engines agree, and where they do not, it says so."""
 
 import math
+import shutil
 from functools import partial
 
 import numpy as np
 import pytest
-from batches import CLS, IGNORE, SEP, masked_pairs, next_tokens
+from batches import CLS, IGNORE, SEP, masked_pairs, next_tokens, with_places
 from minilm_engines import initial_weights
-from rows import ROWS, Contender
+from recipe import Unavailable
+from rows import COMPILED, JAX, MINILM, PRODUCTS, ROWS, Contender
 from sizes import TOY
 from workloads import WORKLOADS, losses_differ, texts_differ
 
 STEPS = 6
-TRAINED = ["training"]
+TRAINED = ["training", "bert", "llama", "finetuning"]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def weights(tmp_path_factory):
 
     def made(workload):
         rng, path = np.random.default_rng(5), tmp_path_factory.mktemp("weights") / f"{workload}.npz"
-        found = initial_weights(workload, TOY)
+        found = initial_weights(WORKLOADS[workload].engine, TOY)
         if not workload.startswith("generation"):
             found = {name: a + rng.normal(0, 0.3, a.shape).astype(a.dtype) for name, a in found.items()}
         np.savez(path, **found)
@@ -33,14 +35,14 @@ def weights(tmp_path_factory):
 def outcomes(contender: Contender, workload: str, weights: str, threads: int = 1) -> list:
     """What an engine does in six steps, in this process."""
     module = __import__(contender.program)
-    with module.ENGINES[workload](TOY, weights, threads, **contender.options) as step:
+    with module.ENGINES[WORKLOADS[workload].engine](TOY, weights, threads, **contender.options) as step:
         return [step(WORKLOADS[workload].input(TOY, number)) for number in range(STEPS)]
 
 
 def contenders(workload: str) -> list[Contender]:
-    """Those that take part anywhere, without those that compile for long."""
+    """Those that take part anywhere and do the work."""
     found = {c.name: c for row in ROWS if row.workload == workload for c in row.contenders}
-    return [c for c in found.values() if c.program != "product_engines" and not c.options.get("compiled")]
+    return [c for c in found.values() if c is not PRODUCTS]
 
 
 def same(losses: list[float], wanted: list[float]) -> bool:
@@ -51,10 +53,40 @@ def same(losses: list[float], wanted: list[float]) -> bool:
 @pytest.mark.parametrize("workload", TRAINED)
 def test_losses_agree_in_every_step(workload, weights):
     path = weights(workload)
-    found = {c.name: outcomes(c, workload, path) for c in contenders(workload)}
+    found = {c.name: outcomes(c, workload, path) for c in contenders(workload) if c not in (JAX, COMPILED)}
     assert len(found) >= 3 and losses_differ(found) is None
     assert all(same(losses, found["minilm"]) for losses in found.values())
     assert len({round(loss, 3) for loss in found["minilm"]}) == STEPS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contender", [JAX, COMPILED], ids=lambda contender: contender.name)
+@pytest.mark.parametrize("workload", ["training", "bert"])
+def test_losses_of_those_that_compile_agree_too(workload, contender, weights):
+    if contender is COMPILED and not shutil.which("g++"):
+        pytest.skip("torch.compile needs g++, and there is none on this machine")
+    path = weights(workload)
+    assert contender in contenders(workload)
+    assert same(outcomes(contender, workload, path), outcomes(MINILM, workload, path))
+
+
+def test_without_a_compiler_torch_compile_says_so(weights, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(Unavailable, match="needs g"):
+        outcomes(COMPILED, "training", weights("training"))
+
+
+@pytest.mark.parametrize("workload", ["training", "bert"])
+def test_autograd_computes_in_float32(workload, weights):
+    """A float64 anywhere would make it slower than its users have it."""
+    import autograd_engines
+    from autograd import value_and_grad
+
+    with np.load(weights(workload)) as arrays:
+        loss, gradients = value_and_grad(autograd_engines.LOSSES[workload])(
+            dict(arrays), with_places(WORKLOADS[workload].input(TOY, 0)), TOY
+        )
+    assert {loss.dtype, *(g.dtype for g in gradients.values())} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("workload", TRAINED)

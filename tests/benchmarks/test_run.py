@@ -1,6 +1,6 @@
-"""A row is timed in processes of their own, reported, kept and drawn; what is wrong with it is said."""
+"""A row is timed by engines in processes of their own; what is wrong with it is said."""
 
-import json
+import math
 import os
 import subprocess
 import sys
@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alternation import Result, run
+from alternation import NO_AVX512, Result, run
+from environment import AVX2, clean_environment, processors
 from memory import most_resident, resident
-from report import lines, show, write_json
-from rows import MINILM, PRODUCTS, ROWS, TORCH, Contender, Row
+from report import lines, notes, show
+from rows import ATTENTION, MINILM, PRODUCTS, ROWS, TORCH, Contender, Row, exponent
 from sizes import TOY
 
 BENCHMARKS = Path(__file__).parent
-MISSING = Contender("missing", "missing_engines")
+MISSING = Contender("missing", "missing_engines", slow_start=True)
 ROW = Row("training-toy", "training", TOY, 1, (MINILM, TORCH, PRODUCTS, MISSING), rounds=3)
 
 
@@ -50,21 +51,18 @@ def test_a_row_is_shown(result, capsys):
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("training-toy", "processor some", "times its matrix products' own time"))
     assert "missing is not available: missing_engines is not installed" in printed
-    assert "peak memory 0." in printed
+    assert "minilm's peak memory is 0." in printed
 
 
-def test_a_shared_machine_is_told_of(result, capsys):
-    show({}, [replace(result, others=0.05)])
-    assert "others took" not in capsys.readouterr().out
-    show({}, [replace(result, others=0.25)])
-    assert "training-toy: others took 25% of the machine meanwhile" in capsys.readouterr().out
+def test_a_shared_machine_is_told_of(result):
+    assert not any("others took" in note for note in notes(replace(result, others=0.05)))
+    assert any("others took 25% of the machine" in note for note in notes(replace(result, others=0.25)))
 
 
-def test_an_invalid_row_shows_no_ratio(result, capsys):
+def test_an_invalid_row_shows_no_ratio(result):
     wrong = replace(result, problem="the losses differ")
     assert {line[5] for line in lines(wrong)[:3]} == {"INVALID"}
-    show({}, [wrong])
-    assert "training-toy: INVALID: the losses differ" in capsys.readouterr().out
+    assert notes(wrong)[0] == "INVALID: the losses differ"
 
 
 def test_engines_that_disagree_make_a_row_invalid(monkeypatch):
@@ -73,15 +71,13 @@ def test_engines_that_disagree_make_a_row_invalid(monkeypatch):
     assert "loss 1 of minilm is" in run(replace(ROW, contenders=(MINILM,), rounds=1, least=1)).problem
 
 
-def test_a_row_is_written(result, tmp_path):
-    write_json(tmp_path / "found.json", {"processor": "some"}, [result])
-    row = json.loads((tmp_path / "found.json").read_text())["rows"][0]
-    assert row["name"] == "training-toy"
-    assert row["engines"]["minilm"]["times_torch"]["median"] == result.ratio("minilm")[1]
+def test_without_minilm_a_row_is_invalid():
+    found = run(replace(ROW, contenders=(replace(MISSING, name="minilm"), PRODUCTS), rounds=1, least=1))
+    assert found.problem == "minilm is not there"
 
 
 def test_a_slow_engine_has_fewer_rounds_and_is_compared_in_those():
-    found = Result("r", "", 1, 100, seconds={"torch": [1.0, 2.0, 3.0, 9.0], "slow": [2.0, 4.0]})
+    found = Result("r", "", 1, "", 100, seconds={"torch": [1.0, 2.0, 3.0, 9.0], "slow": [2.0, 4.0]})
     assert found.ratio("slow") == (0.5, 0.5, 0.5) and found.tokens_per_second("slow") == pytest.approx(100 / 3)
     found = run(replace(ROW, contenders=(MINILM, replace(MINILM, name="slow", rounds=1)), rounds=2, least=2))
     assert [len(seconds) for seconds in found.seconds.values()] == [2, 1] and found.problem is None
@@ -92,6 +88,61 @@ def test_an_engine_that_dies_is_told_of_and_the_others_go_on():
     dying = Contender("dying", "minilm_engines", {"no_such_option": 1})
     found = run(replace(ROW, contenders=(MINILM, dying), rounds=1, least=1))
     assert found.unavailable == {"dying": "its process ended with status 1"} and list(found.seconds) == ["minilm"]
+
+
+def test_a_budget_that_is_spent_ends_a_row():
+    found = run(replace(ROW, contenders=(PRODUCTS,), rounds=50, budget=0.0, least=2))
+    assert len(found.seconds[PRODUCTS.name]) == 2
+
+
+def test_a_quick_row_leaves_out_what_is_slow():
+    row = next(row for row in ROWS if row.name == "training-M").quick()
+    names = [contender.name for contender in row.contenders]
+    assert "minilm" in names and "jax" in names and "torch.compile" not in names and "autograd" not in names
+
+
+def test_rows_on_avx2_are_forced_to_it_or_not_measured(monkeypatch):
+    row = replace(ROW, contenders=(PRODUCTS,), rounds=1, least=1, avx2=True)
+    monkeypatch.setattr("alternation.has_avx512", lambda: False)
+    assert run(row).skipped == NO_AVX512 and not run(row).seconds
+    show({}, [run(row)])
+    monkeypatch.setattr("alternation.has_avx512", lambda: True)
+    if "x86" in os.uname().machine:  # elsewhere OpenBLAS has no such kernels
+        assert "haswell" in run(row).kernels[PRODUCTS.name].lower()
+
+
+# ----------------------------------------------------------------------------------------------------------- costs
+
+
+def test_costs_are_measured_at_each_size():
+    """A toy's step costs overhead and nothing else: the FLOPs grow, and their exponent is that of the formula."""
+    points = [replace(MINILM, name=f"L={n}", size=replace(TOY, layers=n)) for n in (1, 2, 4)]
+    monkey = Row("cost-L", "cost", TOY, 1, tuple(points), rounds=1, least=1, axis="layers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workloads.COST", TOY)
+        found = run(monkey)
+    assert found.problem is None and [value for value, _ in found.grows.values()] == [1, 2, 4]
+    growing = [count for _, count in found.grows.values()]
+    assert growing[2] - growing[1] == 2 * (growing[1] - growing[0])
+    assert notes(found)[0].startswith("time grows as L^")
+
+
+@pytest.mark.parametrize("e", [0.0, 1.0, 2.5])
+def test_exponents_are_those_of_powers(e):
+    values = [1.0, 2.0, 8.0, 32.0]
+    assert exponent(values, [3.7 * value**e for value in values]) == pytest.approx(e, abs=1e-12)
+    noisy = [3.7 * value**e * math.exp(noise) for value, noise in zip(values, (0.1, -0.1, -0.1, 0.1), strict=True)]
+    assert exponent(values, noisy) == pytest.approx(e, abs=0.05)
+
+
+def test_a_token_is_told_by_its_position():
+    whole = [1e-3 + 2e-6 * i for i in range(256)]
+    found = Result("g", "", 1, "", positions={"minilm": whole, ATTENTION.name: [2e-6 * i for i in range(256)]})
+    assert "a token takes 1.000 ms + 2.00 µs a position; without attention, 1.000 ms + " in notes(found)[0]
+    assert notes(found)[0].endswith("0.00 µs a position")
+
+
+# ------------------------------------------------------------------------------------------------- the environment
 
 
 def test_a_process_knows_the_most_memory_that_it_had():
@@ -122,7 +173,13 @@ def test_the_variables_that_force_the_blas_are_gone_before_numpy_loads():
     assert ran.stdout.strip() == "[False, False] 1 False"
 
 
-def test_an_unknown_row_is_refused_by_name():
-    ran = subprocess.run([sys.executable, BENCHMARKS, "training-XXL"], capture_output=True, text=True, check=False)
-    assert ran.returncode == 2 and "'training-XXL' is unknown" in ran.stderr
-    assert all(row.name in ran.stderr for row in ROWS)
+def test_an_environment_has_the_threads_and_nothing_forced(monkeypatch):
+    for name in AVX2:
+        monkeypatch.setenv(name, "1")
+    found = clean_environment(2)
+    assert found["OMP_NUM_THREADS"] == found["NPROC"] == "2" and not AVX2.keys() & found.keys()
+
+
+def test_processors_are_those_that_may_be_used():
+    if hasattr(os, "sched_getaffinity"):
+        assert len(processors(1)) == 1 and set(processors(99)) == os.sched_getaffinity(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from batches import IGNORE
+from batches import with_places
 from recipe import BETAS, CLIP, DECAY, EPSILON, RATE, Unavailable
 from sizes import Size
 from torch_models import Cache, TorchBertForClassification, TorchBertForPreTraining, TorchGPT, TorchLlama
@@ -50,7 +50,7 @@ def training(
     loss_of = torch.compile(model.loss) if compiled else model.loss
 
     def step(batch: dict[str, np.ndarray]) -> float:
-        loss = loss_of({name: torch.from_numpy(array) for name, array in _with_places(batch).items()})
+        loss = loss_of({name: torch.from_numpy(array) for name, array in with_places(batch).items()})
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
@@ -58,15 +58,6 @@ def training(
         return loss.item()
 
     yield step
-
-
-def _with_places(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """BERT's batch with the masked tokens and their places, so that logits are made of these alone."""
-    if "next_label" not in batch:
-        return batch
-    targets = batch["targets"].ravel()
-    places = np.flatnonzero(targets != IGNORE)
-    return batch | {"places": places, "words": targets[places]}
 
 
 @contextlib.contextmanager
@@ -93,5 +84,4 @@ def generation(size: Size, weights: str, threads: int) -> Iterator[Callable[[np.
 ENGINES = {
     **{workload: functools.partial(training, workload) for workload in MODELS},
     "generation": generation,
-    "generation-16": generation,
 }

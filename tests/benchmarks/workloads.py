@@ -1,14 +1,15 @@
 """What is done in a step, from which weights, and how one sees that all engines did the same."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
 import batches
 import numpy as np
 import smollm2
-from sizes import Size
+from sizes import COST, Size
 
 FIRST = 1e-4  # tolerance between the first losses: one forward pass
 LATER = 2e-3  # between the losses of the next steps: Adam divides by √v, so that rounding errors grow
@@ -21,15 +22,16 @@ Weights = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Workload:
-    """input: what a step gets, by size and number. tokens: how many a step makes or reads. disagreement: a sentence, or
-    None where all outcomes agree. most_steps: in one turn. positions: of generation, from all outcomes of an engine the
-    seconds at each position."""
+    """engine: its name in the ENGINES of a program. input: what a step gets, by size and number. tokens: how many a
+    step makes or reads. disagreement: a sentence, or None where all outcomes agree. positions: of generation, from all
+    outcomes of an engine the seconds at each position."""
+
+    engine: str
 
     input: Callable[[Any, int], Any]
     weights: Callable[[Any], Weights]
     tokens: Callable[[Any], int]
     disagreement: Callable[[dict[str, list]], str | None]
-    most_steps: int = 16
     positions: Callable[[list], list[float]] | None = None
 
 
@@ -44,6 +46,14 @@ def losses_differ(losses: dict[str, list[float]]) -> str | None:
                     f"loss {step + 1} of {name} is {got:.6f}, of {reference} {wanted:.6f}: "
                     f"they differ by more than {tolerance:g}"
                 )
+    return None
+
+
+def losses_stray(losses: dict[str, list[float]]) -> str | None:
+    """Of models of different sizes: each guesses at first, so that its loss is ln V."""
+    for name, found in losses.items():
+        if not abs(found[0] - math.log(COST.vocab_size)) <= 0.2:
+            return f"the first loss of {name} is {found[0]:.4f}, not near ln {COST.vocab_size}"
     return None
 
 
@@ -86,11 +96,12 @@ def _weights(name: str) -> Callable[[Size], Weights]:
 
 
 def _trained(name: str) -> Workload:
-    return Workload(batches.INPUTS[name], _weights(name), lambda size: size.tokens, losses_differ)
+    return Workload(name, batches.INPUTS[name], _weights(name), lambda size: size.tokens, losses_differ)
 
 
 def _generated(rows: int) -> Workload:
     return Workload(
+        "generation",
         lambda size, number: batches.prompts(size, number, rows),
         _weights("generation"),
         lambda size: rows * size.context,
@@ -103,7 +114,9 @@ WORKLOADS = {
     **{name: _trained(name) for name in ("training", "bert", "llama", "finetuning")},
     "generation": _generated(1),
     "generation-16": _generated(16),
+    "cost": replace(_trained("training"), disagreement=losses_stray),
     "smollm2": Workload(
+        "smollm2",
         smollm2.prompt,
         lambda size: {},  # each reads the file
         lambda size: size.new_tokens,
