@@ -23,15 +23,17 @@ def main() -> int:
     except keeping.OtherMachine as error:
         print(f"--resume: {chosen.json} has results of another machine or version: {error}", file=sys.stderr)
         return 2
-    results, interrupted = measured(rows, kept, lambda found: chosen.json and keeping.write(chosen.json, facts, found))
-    show(facts | {"load": load()}, results)
-    if chosen.plot is not None:
-        from picture import draw
 
-        draw(chosen.plot, results)
+    def keep(results: list[Any]) -> None:
+        if chosen.json is not None:
+            keeping.write(chosen.json, facts, results)
+
+    results, interrupted = measured(rows, kept, keep)
+    show(facts | {"load": load()}, results)
+    publish(chosen, facts, results)
     if interrupted:
         how = "the same command with --resume goes on" if chosen.json else "--json FILE would have kept them"
-        print(f"interrupted after {len(results)} of {len(rows)} rows; {how}", file=sys.stderr)
+        print(f"interrupted; there are results of {len(results)} rows; {how}", file=sys.stderr)
         return 130
     return 1 if any(result.problem for result in results) else 0
 
@@ -46,10 +48,11 @@ def choices() -> tuple[argparse.Namespace, list[Any]]:
         "rows", nargs="*", metavar="row", help=f"which, all if none; 'bert-*' is many: {', '.join(names)}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there, after each row")
-    parser.add_argument("--resume", action="store_true", help="keep the rows that the JSON file has, measured alike")
+    parser.add_argument("--resume", action="store_true", help="keep and show what the JSON file has, and go on")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the results, a PNG")
+    parser.add_argument("--readme", action="store_true", help="put table and picture into the README and docs/")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to time instead of each row's own number")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, without torch.compile and autograd")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, without torch.compile, JAX and autograd")
     chosen = parser.parse_args()
     for pattern in chosen.rows:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -68,27 +71,47 @@ def choices() -> tuple[argparse.Namespace, list[Any]]:
     return chosen, rows
 
 
-def measured(rows: list[Any], kept: dict[str, Any], keep: Any) -> tuple[list[Any], bool]:
-    """The results of the rows, those that are kept and were planned alike as they are; whether it was interrupted.
+def publish(chosen: argparse.Namespace, facts: dict[str, str], results: list[Any]) -> None:
+    """Draw the results and put them into the README, where that was asked for."""
+    import keeping
+    import readme
+    from picture import draw
 
-    keep: is called after each row with what there is.
+    if chosen.plot is not None:
+        draw(chosen.plot, results)
+    if chosen.readme:
+        sound = [result for result in results if not result.problem]
+        keeping.write(readme.NUMBERS, facts, sound)
+        draw(readme.PICTURE, sound)
+        readme.put(facts, sound)
+
+
+def measured(rows: list[Any], kept: dict[str, Any], keep: Any) -> tuple[list[Any], bool]:
+    """What is kept and what is measured now, in the table's order; and whether it was interrupted.
+
+    A row that is kept is measured again only if it was planned otherwise, or went wrong. keep: is called after each row
+    with what there is.
     """
     from alternation import plan, run
+    from rows import ROWS
 
-    results = []
+    found = dict(kept)
+
+    def in_order() -> list[Any]:
+        return [found[row.name] for row in ROWS if row.name in found]
+
     try:
         for i, row in enumerate(rows):
             say = Progress(f"[{i + 1}/{len(rows)}] {row.name}")
             if row.name in kept and kept[row.name].plan == plan(row) and not kept[row.name].problem:
-                results.append(kept[row.name])
                 say.end("kept")
                 continue
-            results.append(run(row, say))
-            keep(results)
-            say.end(f"{results[-1].took:.0f} s" if results[-1].skipped is None else "skipped")
+            result = found[row.name] = run(row, say)
+            keep(in_order())
+            say.end(f"{result.took:.0f} s" if result.skipped is None else "skipped")
     except KeyboardInterrupt:
-        return results, True
-    return results, False
+        return in_order(), True
+    return in_order(), False
 
 
 class Progress:

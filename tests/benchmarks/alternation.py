@@ -20,7 +20,7 @@ from processes import EngineProcess, Turn
 from products import flops, of_step
 from recipe import Unavailable
 from rows import Contender, Row
-from workloads import WORKLOADS
+from workloads import CHECKED, WORKLOADS
 
 BASE = "torch"  # the engine that the others are compared with
 TURN, MOST = 0.3, 16  # seconds that a turn should last at least, by as many steps as that takes; at most so many
@@ -36,8 +36,8 @@ class Result:
     step; 0 where engines differ in it. took: seconds for all.
     unavailable: why an engine is not there. others: the share of the machine that other processes took meanwhile, None
     where unknown. problem: why the row counts for nothing, or None. skipped: why it was not measured, or None.
-    positions: of generation, the seconds at each position. grows: of costs, the number that is changed, and the FLOPs
-    in matrix products, of each.
+    losses: the first ones. positions: of generation, the seconds at each position. grows: of costs, the number that is
+    changed, and the FLOPs in matrix products, of each.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Result:
     others: float | None = None
     problem: str | None = None
     skipped: str | None = None
+    losses: dict[str, list[float]] = field(default_factory=dict)
     positions: dict[str, list[float]] = field(default_factory=dict)
     grows: dict[str, list[float]] = field(default_factory=dict)
 
@@ -210,8 +211,11 @@ class _Race:
         used = {name: sum(sum(turn.processor) for turn in turns) for name, turns in timed.items()}
         found.busy = {name: used[name] / sum(sum(turn.seconds) for turn in turns) for name, turns in timed.items()}
         found.others = machine.share_of_others(sum(used.values()))
-        if self.workload.positions is not None:
-            found.positions = {name: self.workload.positions(outcomes) for name, outcomes in self._outcomes().items()}
+        for name, outcomes in self._outcomes().items():
+            if self.workload.positions is not None:
+                found.positions[name] = self.workload.positions(outcomes)
+            elif isinstance(outcomes[0], float):
+                found.losses[name] = outcomes[:CHECKED]
         for contender in row.contenders if row.axis else ():
             size = self._size(contender)
             found.grows[contender.name] = [getattr(size, row.axis), flops(of_step(self.workload.engine, size))]

@@ -42,4 +42,4 @@ def read(path: Path, machine: dict[str, str]) -> dict[str, Result]:
         if machine.get(name) != kept["machine"].get(name):
             raise OtherMachine(f"{name} was {kept['machine'].get(name)}, is {machine.get(name)}")
     fields = [field.name for field in dataclasses.fields(Result)]
-    return {row["name"]: Result(**{name: row[name] for name in fields}) for row in kept["rows"]}
+    return {row["name"]: Result(**{name: row[name] for name in fields if name in row}) for row in kept["rows"]}

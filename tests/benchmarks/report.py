@@ -93,6 +93,8 @@ def notes(result: Result) -> list[str]:
         (ours, ours_imported), (theirs, theirs_imported) = result.memory["minilm"], result.memory[BASE]
         less = (ours - ours_imported) / (theirs - theirs_imported)
         found.append(f"minilm's peak memory is {ours / theirs:.2f} times torch's; less what imports take, {less:.2f}")
+    if result.name.endswith("-avx2") and result.kernels:
+        found.append("kernels: " + "; ".join(dict.fromkeys(result.kernels.values())))
     if result.grows:
         found.append(growth(result))
     if {"minilm", ATTENTION.name} <= result.positions.keys():

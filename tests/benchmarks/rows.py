@@ -30,7 +30,7 @@ TORCH = Contender("torch", "torch_engines")
 EXPLICIT = Contender("torch, explicit attention", "torch_engines", {"explicit": True})
 FUSED = Contender("torch, fused AdamW", "torch_engines", {"fused": True})
 COMPILED = Contender("torch.compile", "torch_engines", {"compiled": True}, slow_start=True)
-JAX = Contender("jax", "jax_engines")
+JAX = Contender("jax", "jax_engines", slow_start=True)
 AUTOGRAD = Contender("autograd", "autograd_engines", rounds=2)
 PRODUCTS = Contender("matrix products alone", "product_engines")
 ATTENTION = Contender("attention alone", "minilm_engines", {"only_attention": True})
@@ -66,7 +66,7 @@ class Row:
         return AVX2 if self.avx2 else {}
 
     def quick(self) -> "Row":
-        """The same in a third of the time: fewer rounds, without what takes long to get ready or to compute."""
+        """The same in a third of the time: fewer rounds, without what takes long to compile or to compute."""
         kept = [c for c in self.contenders if not c.slow_start and c.rounds is None]
         return replace(self, contenders=tuple(kept), budget=self.budget / 4, least=2, warm_up=1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keeping
 import pytest
-from alternation import Result, run
+from alternation import Result, plan
 from picture import draw
 from rows import MINILM, PRODUCTS, ROWS, Row
 from sizes import TOY
@@ -17,6 +17,14 @@ from sizes import TOY
 BENCHMARKS = Path(__file__).parent
 FIRST = Row("training-toy", "training", TOY, 1, (PRODUCTS,), rounds=2, least=2)
 SECOND = replace(FIRST, name="training-other")
+
+
+def pretended(row, tell) -> Result:
+    """What `run` returns, without doing anything."""
+    tell("round 1")
+    seconds = {name: [0.1, 0.2, 0.3][: row.rounds] for name in ("minilm", "torch")}
+    memory, busy = {name: [2, 1] for name in seconds}, dict.fromkeys(seconds, 1.0)
+    return Result(row.name, str(row.size), 1, plan(row), 9, 1.0, seconds, memory, busy)
 
 
 @pytest.fixture
@@ -27,6 +35,7 @@ def command(monkeypatch):
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "run_again_if_unclean", lambda: None)
     monkeypatch.setattr("rows.ROWS", [FIRST, SECOND])
+    monkeypatch.setattr("alternation.run", pretended)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
@@ -42,8 +51,8 @@ def rows_of(path):
 def test_a_run_is_written_and_drawn(command, tmp_path, capsys):
     assert command("--json", tmp_path / "found.json", "--plot", tmp_path / "found.png", "training-t*") == 0
     found = rows_of(tmp_path / "found.json")
-    assert list(found) == ["training-toy"] and len(found["training-toy"]["seconds"][PRODUCTS.name]) == 2
-    assert found["training-toy"]["engines"][PRODUCTS.name]["milliseconds"] > 0
+    assert list(found) == ["training-toy"] and len(found["training-toy"]["seconds"]["minilm"]) == 2
+    assert found["training-toy"]["engines"]["minilm"]["milliseconds"] == pytest.approx(150)
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr()
     assert "training-toy" in said.out and "load" in said.out and "[1/1] training-toy: " in said.err
@@ -56,12 +65,12 @@ def test_an_interrupted_run_goes_on(command, tmp_path, monkeypatch, capsys):
         ran.append(row.name)
         if row is SECOND and len(ran) == 2:
             raise KeyboardInterrupt
-        return run(row, tell)
+        return pretended(row, tell)
 
     monkeypatch.setattr("alternation.run", interrupted)
     assert command("--json", path) == 130
     said = capsys.readouterr()
-    assert "interrupted after 1 of 2 rows; the same command with --resume goes on" in said.err
+    assert "interrupted; there are results of 1 rows; the same command with --resume goes on" in said.err
     assert list(rows_of(path)) == ["training-toy"] and "training-toy" in said.out
     kept = rows_of(path)["training-toy"]
     assert command("--json", path, "--resume") == 0
@@ -71,14 +80,22 @@ def test_an_interrupted_run_goes_on(command, tmp_path, monkeypatch, capsys):
 
 def test_a_row_that_was_planned_otherwise_or_went_wrong_is_measured_again(command, tmp_path, monkeypatch):
     path, ran = tmp_path / "found.json", []
-    monkeypatch.setattr("alternation.run", lambda row, tell: ran.append(row.name) or run(row, tell))
+    monkeypatch.setattr("alternation.run", lambda row, tell: ran.append(row.name) or pretended(row, tell))
     assert command("--json", path) == 0 and len(ran) == 2
     assert command("--json", path, "--resume", "--rounds", 3) == 0 and len(ran) == 4
-    assert len(rows_of(path)["training-toy"]["seconds"][PRODUCTS.name]) == 3
+    assert len(rows_of(path)["training-toy"]["seconds"]["minilm"]) == 3
     found = json.loads(path.read_text())
     found["rows"][0]["problem"] = "the losses differ"
     path.write_text(json.dumps(found))
     assert command("--json", path, "--resume", "--rounds", 3) == 0 and ran[4:] == ["training-toy"]
+
+
+def test_what_is_kept_of_rows_that_were_not_chosen_stays(command, tmp_path, capsys):
+    path = tmp_path / "found.json"
+    assert command("--json", path, "training-other") == 0
+    assert command("--json", path, "--resume", "training-toy") == 0
+    assert list(rows_of(path)) == ["training-toy", "training-other"]
+    assert "training-toy" in (printed := capsys.readouterr().out) and "training-other" in printed
 
 
 def test_results_of_another_machine_are_not_gone_on_with(command, tmp_path, capsys):

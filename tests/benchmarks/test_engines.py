@@ -60,6 +60,7 @@ def test_losses_agree_in_every_step(workload, weights):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's of itself
 @pytest.mark.parametrize("contender", [JAX, COMPILED], ids=lambda contender: contender.name)
 @pytest.mark.parametrize("workload", ["training", "bert"])
 def test_losses_of_those_that_compile_agree_too(workload, contender, weights):

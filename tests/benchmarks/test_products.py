@@ -1,5 +1,8 @@
 """The floor under a step's time: the products that are timed alone are those of the step."""
 
+import math
+from collections import Counter
+
 import numpy as np
 import pytest
 from minilm_engines import MODELS, OBJECTIVES
@@ -23,6 +26,25 @@ def test_the_list_has_the_flops_that_a_trace_counts(workload, size):
         loss, _ = objective(model, batch, objective.counts(batch))
         loss.backward()
     assert flops(of_step(workload, size, whole=True)) == t.products
+
+
+@pytest.mark.parametrize("workload", sorted(OBJECTIVES))
+def test_linear_layers_have_their_three_products(workload):
+    """y = x W, x̄ = ȳ Wᵀ, W̄ = xᵀ ȳ, for each one that a trace sees."""
+    model, objective = MODELS[workload](TOY), OBJECTIVES[workload]()
+    batch = WORKLOADS[workload].input(TOY, 0)
+    with ml.trace(memory=False) as t:
+        objective(model, batch, objective.counts(batch))
+    wanted = Counter()
+    for record in t.records:
+        if record.operation == "linear":
+            n, (D, F) = math.prod(record.output[:-1]), record.shapes[1]
+            wanted.update([(n, D, F), (n, F, D), (D, n, F)])
+    listed = Counter()
+    for p in of_step(workload, TOY):
+        if p.stack == 1 and not p.name.startswith("head"):
+            listed[p.n, p.k, p.m] += p.times
+    assert wanted and listed == wanted
 
 
 @pytest.mark.parametrize("size", [TOY, LONGER], ids=lambda size: size.name)
