@@ -33,7 +33,7 @@ thorough: $(VENV)/test.stamp ## every test, slow ones too, with many more random
 mutants: $(VENV)/test.stamp ## plant mistakes in engine and layers, see the tests catch them (MUTANTS='--count 60 --seed 1' chooses)
 	$(ONE) $(BIN)/python tests/mutants $(MUTANTS)
 
-bench: $(VENV)/test.stamp ## speed, beside PyTorch in the same run (BENCH='training-S --json found.json' chooses)
+bench: $(VENV)/test.stamp ## speed, beside PyTorch, JAX and autograd in one run (BENCH='--quick bert-* --json found.json' chooses)
 	$(BIN)/python tests/benchmarks $(BENCH)
 
 lint: $(VENV)/test.stamp ## ruff (rules and format) and mypy

@@ -1,4 +1,4 @@
-"""A process in which a measurement means something: the best kernels of the BLAS, one thread, and what machine it is.
+"""A process in which a measurement means something: the best kernels of the BLAS, so many threads, what machine it is.
 
 Nothing here imports NumPy: OpenBLAS reads its variables once, when it is loaded.
 """
@@ -11,12 +11,24 @@ import sys
 from pathlib import Path
 
 FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # either alone would leave the BLAS half changed: both go together
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NPROC",
+)  # the last is XLA's
+AVX2 = {  # every library held to the instructions that a processor without AVX-512 has
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 
 
 def clean_environment(threads: int = 1) -> dict[str, str]:
-    """This process's variables with the BLAS free to choose its kernels, and held to so many threads."""
-    kept = {name: value for name, value in os.environ.items() if name not in FORCED}
+    """This process's variables with the libraries free to choose their kernels, and held to so many threads."""
+    kept = {name: value for name, value in os.environ.items() if name not in {*FORCED, *AVX2}}
     return kept | {name: str(threads) for name in THREADS}
 
 
@@ -27,34 +39,54 @@ def run_again_if_unclean() -> None:
         sys.exit(subprocess.run([sys.executable, *sys.orig_argv[1:]], env=wanted, check=False).returncode)
 
 
-def in_clean_process(*command: str) -> str:
-    """What a program of Python prints when it runs by itself, in the clean environment."""
-    ran = subprocess.run([sys.executable, *command], env=clean_environment(), stdout=subprocess.PIPE, check=True)
-    return ran.stdout.decode()
+def has_avx512() -> bool:
+    """Whether the processor has more than AVX2, so that forcing that would change anything."""
+    return "avx512f" in _fact("flags").split()
+
+
+def processors(threads: int) -> list[int]:
+    """So many of the processors that this process may use, no two of them on one core while others are free."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    allowed = sorted(os.sched_getaffinity(0), reverse=True)  # the system's own work is mostly on the first
+    cores: dict[str, int] = {}
+    for cpu in allowed:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        cores.setdefault(siblings.read_text() if siblings.is_file() else str(cpu), cpu)
+    return [*cores.values(), *(cpu for cpu in allowed if cpu not in cores.values())][:threads]
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, BLAS and its kernels, PyTorch and its, versions, how busy it was."""
-    import torch
-
+    """What the numbers depend on: processor, BLAS and its kernels, versions of what is installed."""
     from minilm.doctor import blas
 
     ours = blas()
     kernels = f"{ours['library']} {ours['version']}, kernels {ours['kernel']}"
-    return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+    found = {
+        "processor": f"{_fact('model name') or platform.processor() or 'unknown processor'}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "numpy": f"{importlib.metadata.version('numpy')}, {kernels}",
-        "torch": f"{torch.__version__}, kernels {torch.backends.cpu.get_cpu_capability()}",
-        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown",
     }
+    return found | {name: version for name in ("torch", "jax", "autograd") if (version := _version(name))}
 
 
-def _processor() -> str:
-    """Its name, as the system tells it."""
+def load() -> str:
+    """How many processes wanted to compute in the last 1, 5 and 15 minutes."""
+    return " ".join(f"{load:.2f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _fact(name: str) -> str:
+    """What the system says of its first processor."""
     facts = Path("/proc/cpuinfo")
     for line in facts.read_text().splitlines() if facts.is_file() else ():
         key, _, value = line.partition(":")
-        if key.strip() == "model name":
+        if key.strip() == name:
             return value.strip()
-    return platform.processor() or "unknown processor"
+    return ""
