@@ -3,8 +3,9 @@
 The kernel works on tiles: a few query rows of a few heads at a time, so that their scores never leave the cache between
 the product that makes them and the product that uses them; a causal tile ends at the last position that it may read.
 Queries, keys and values are read where they lie, as strided views, never copied into heads. A tile's softmax is not
-divided out: with e = exp(s - max s) and r = 1 / Σ e, the r of a row is applied to the K numbers of its output
-instead of to the S of its weights, forward and backward.
+divided out: with e = exp(s - m) and r = 1 / Σ e, the r of a row is applied to the K numbers of its output
+instead of to the S of its weights, forward and backward. The shift m, which keeps exp from overflowing, is the row's
+largest score; but 0, two passes less, where |q| times the largest |k| says that no score of the row can be large.
 """
 
 import functools
@@ -32,6 +33,7 @@ __all__ = ["attention", "self_attention"]
 TILE_ROWS = 32  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
 FEW = 8  # queries that need no tiles: one, or where all read every key, a group of heads of one
 TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
+SMALL = 60  # scores up to this size need no shift: sums of exp(±60), and 1 over them, are far from float32's limits
 
 
 @fused
@@ -83,7 +85,8 @@ def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, k
 class _Reading(NamedTuple):
     """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), dropout of the weights, and bias.
 
-    The bias has the four axes of the scores, those that it is the same along of length 1.
+    The bias has the four axes of the scores, those that it is the same along of length 1. large: which rows (B, H, T, 1)
+    may have a score that is; None if none.
     """
 
     scale: float
@@ -92,6 +95,7 @@ class _Reading(NamedTuple):
     keep: np.ndarray | None
     keep_scale: float
     bias: np.ndarray | None
+    large: np.ndarray | None
 
 
 class _Tile(NamedTuple):
@@ -131,13 +135,14 @@ def _tiles(scores: tuple[int, int, int, int], itemsize: int, causal: bool) -> It
 
 
 @functools.lru_cache(maxsize=64)
-def _future(rows: int, columns: int, k: int) -> np.ndarray:
-    """True where column - row ≥ k."""
-    return np.triu(np.ones((rows, columns), bool), k)
+def _future(rows: int, columns: int, k: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Whether column - row ≥ k, and -∞ where it is, else 0."""
+    future = np.triu(np.ones((rows, columns), bool), k)
+    return future, np.where(future, -np.inf, 0).astype(kind)
 
 
 def _exponentials(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> tuple[np.ndarray, np.ndarray]:
-    """e = exp(s - max s) of the scores s of a tile, and r = 1 / Σ e of each row; e = 0 for a row that reads nothing."""
+    """e = exp(s - m) of the scores s of a tile, and r = 1 / Σ e of each row; e = 0 for a row that reads nothing."""
     s = np.matmul(tile.of_queries(q) * how.scale, tile.of_keys(k).swapaxes(2, 3))
     if how.bias is not None:
         s += tile.of_bias(how.bias)
@@ -146,13 +151,39 @@ def _exponentials(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> t
     if how.causal:
         past = tile.i + k.shape[2] - q.shape[2]  # the last position that the first row may read
         start = max(0, past)
-        np.copyto(s[..., start:], -np.inf, where=_future(s.shape[2], s.shape[3] - start, past - start + 1))
-    top = s.max(-1, keepdims=True)
-    s -= np.maximum(top, np.finfo(s.dtype).min, out=top)  # where all is -∞: exp(-∞ - a finite number) is 0
+        future, hidden = _future(s.shape[2], s.shape[3] - start, past - start + 1, s.dtype.char)
+        if how.large is None:
+            s[..., start:] += hidden
+        else:  # a score may be NaN, which no addition takes away
+            np.copyto(s[..., start:], -np.inf, where=future)
+    if how.large is not None:
+        top = np.where(tile.of_queries(how.large), s.max(-1, keepdims=True), s.dtype.type(0))
+        s -= np.maximum(top, np.finfo(s.dtype).min, out=top)  # where all is -∞: exp(-∞ - a finite number) is 0
     np.exp(s, out=s)
     total = np.matmul(s, np.ones((s.shape[3], 1), s.dtype))
-    np.maximum(total, 1, out=total)  # it is, as the largest score adds exp(0), unless the row reads nothing
+    total += total == 0  # of a row that reads nothing
     return s, np.divide(1, total, out=total)
+
+
+def _large(q, k, scale, mask, causal, bias) -> np.ndarray | None:
+    """The rows (B, H, T, 1) that may have a score above SMALL in size, as |q · k| ≤ |q| |k|; None if none may.
+
+    It does not depend on what a row may not read: nothing of the future, and no padding.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths, sizes = (np.sqrt(np.matmul(np.square(a), np.ones((a.shape[3], 1), a.dtype))) for a in (q, k))
+        if mask is not None and mask.ndim == 4 and mask.shape[1:3] == (1, 1):
+            sizes = np.where(mask.swapaxes(2, 3), sizes, 0)
+        elif mask is not None:
+            return np.ones((*q.shape[:3], 1), bool)  # which keys a row may read is then a matter of the row
+        if causal:
+            last = np.arange(q.shape[2]) + (k.shape[2] - q.shape[2])  # that each row may read; below 0 it reads nothing
+            sizes = np.maximum.accumulate(sizes, axis=2)[:, :, np.maximum(last, 0)]
+        else:
+            sizes = sizes.max(2, keepdims=True)
+        bounds = abs(scale) * lengths * sizes
+        large = ~(bounds + (0 if bias is None else np.abs(bias).max()) <= SMALL)  # so that NaN is large too
+    return large if large.any() else None
 
 
 def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _Reading, save: bool) -> list:
@@ -207,15 +238,15 @@ def _accumulate(tile: _Tile, total: np.ndarray, a: np.ndarray, b: np.ndarray) ->
         y += np.matmul(a.swapaxes(2, 3), b)
 
 
-def _reading(dtype, scores, scale, mask, causal, keep, keep_scale, bias) -> _Reading:
+def _reading(q, k, scale, mask, causal, keep, keep_scale, bias) -> _Reading:
     """The options of a call, masks stretched (not copied) to (B, H, T, S)."""
+    scores, dtype = (*q.shape[:3], k.shape[2]), q.dtype
     bias = None if bias is None else bias.reshape((1,) * (4 - bias.ndim) + bias.shape)
     hidden = None
     if mask is not None:
         hidden = np.broadcast_to(np.where(mask, dtype.type(0), dtype.type(-np.inf)), scores)
-    if keep is None:
-        return _Reading(float(scale), hidden, causal, None, 1.0, bias)
-    return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale), bias)
+    keep, keep_scale = (None, 1.0) if keep is None else (np.broadcast_to(keep, scores), float(keep_scale))
+    return _Reading(float(scale), hidden, causal, keep, keep_scale, bias, _large(q, k, scale, mask, causal, bias))
 
 
 def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, bias: np.ndarray | None) -> np.ndarray:
@@ -237,8 +268,7 @@ def _(query, key, value, mask, causal, scale, keep, keep_scale, bias, *, save):
     _check_attention("attention", query, key, value, mask, keep, bias)
     if query.shape[2] <= (1 if causal else FEW) and mask is None and keep is None and not save:
         return _attend_once(query, key, value, _scale_of(scale, query), bias), None
-    scores = (*query.shape[:3], key.shape[2])
-    how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)
+    how = _reading(query, key, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)
     y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)
     saved = _attend(query, key, value, y, how, save)
     return y, (query, key, value, y, how, saved, shape(bias))
@@ -258,7 +288,7 @@ def _(qkv, heads, mask, causal, scale, keep, keep_scale, bias, *, save):
         return NotImplemented
     B, T, D = _check_packed(qkv, heads, mask, keep, bias)
     q, k, v = _unpacked(qkv, heads, 3)
-    how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
+    how = _reading(q, k, _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
     y = np.empty((B, T, D), qkv.dtype)
     (out,) = _unpacked(y, heads, 1)
     saved = _attend(q, k, v, out, how, save)
