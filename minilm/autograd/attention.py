@@ -2,10 +2,10 @@
 
 The kernel works on tiles: a few query rows of a few heads at a time, so that their scores never leave the cache between
 the product that makes them and the product that uses them; a causal tile ends at the last position that it may read.
-Queries, keys and values are read where they lie, as strided views, never copied into heads; what is to be scaled is the
-scores, in one pass, rather than many short rows of K numbers. The shift m of the softmax exp(s - m) / Σ exp(s - m), which
-keeps exp from overflowing, is the row's largest score; but 0, two passes less, where |q| times the largest |k| says
-that no score of the row can be large.
+Queries, keys and values are read where they lie, as strided views, never copied into heads; what is scaled is scores,
+in one pass, rather than many short rows of K numbers. The shift m of the softmax exp(s - m) / Σ exp(s - m), which keeps
+exp from overflowing, is the row's largest score; but 0, two passes less, where |q| times the largest |k| says that no
+score of the row can be large.
 """
 
 import functools
@@ -85,8 +85,8 @@ def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, k
 class _Reading(NamedTuple):
     """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), dropout of the weights, and bias.
 
-    The bias has the four axes of the scores, those that it is the same along of length 1. large: which rows (B, H, T, 1)
-    may have a score that is; None if none.
+    The bias has the four axes of the scores, those that it is the same along of length 1. large: which rows may have a
+    score that is, (B, H, T, 1); None if none.
     """
 
     scale: float
@@ -168,7 +168,7 @@ def _weights(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> np.nda
 def _large(lengths, sizes, scale, mask, causal, bias) -> np.ndarray | None:
     """The rows (B, H, T, 1) that may have a score above SMALL in size, as |q · k| ≤ |q| |k|; None if none may.
 
-    lengths: |q| (B, H, T, 1); sizes: |k| (B, H, S, 1). What a row may not read, of the future or of padding, has no say.
+    lengths: |q|, (B, H, T, 1); sizes: |k|, (B, H, S, 1). What a row may not read, future or padding, has no say.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if mask is not None and mask.ndim == 4 and mask.shape[1:3] == (1, 1):

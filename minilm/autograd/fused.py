@@ -233,8 +233,11 @@ def _by_chunks(formula: Any, x: np.ndarray, save: bool) -> tuple[np.ndarray, np.
     y = np.empty(h.size, h.dtype)
     d = np.empty(h.size, h.dtype) if save else None
     scratch = np.empty((3, min(CHUNK, h.size)), h.dtype)
-    for part in chunks(h.size):
-        formula(h[part], y[part], None if d is None else d[part], scratch[:, : part.stop - part.start])
+    if h.size <= CHUNK:
+        formula(h, y, d, scratch)
+    else:
+        for part in chunks(h.size):
+            formula(h[part], y[part], None if d is None else d[part], scratch[:, : part.stop - part.start])
     return y.reshape(x.shape), None if d is None else d.reshape(x.shape)
 
 

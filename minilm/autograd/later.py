@@ -1,8 +1,8 @@
 """Cotangents that are not made yet: each says how it is made, and is made where it will lie.
 
-The gradient of a large weight belongs in the optimizer's buffer. An array made elsewhere would be memory taken, written,
-read and copied, which for a token embedding costs more than the layer norms of the whole model. And what nobody asks
-for, such as the gradient of a frozen weight, is never made at all.
+The gradient of a large weight belongs in the optimizer's buffer. An array made elsewhere would be memory taken,
+written, read and copied, which for a token embedding costs more than the layer norms of the whole model. And what
+nobody asks for, such as the gradient of a frozen weight, is never made at all.
 """
 
 from typing import Any

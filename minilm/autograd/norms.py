@@ -34,14 +34,17 @@ def _(x, weight, bias, epsilon, *, save):
     if not (kernel_fits(x, weight, bias) and _parts_fit(x, weight, bias)):
         return NotImplemented  # the twin says what is wrong
     rows = x.reshape(-1, x.shape[-1])
+    if not save and rows.size <= CHUNK:  # as in generation, where each call of NumPy counts
+        y = np.subtract(rows, rows @ _averaging(rows.shape[1], x.dtype.char))
+        y *= _inverse_root(y, epsilon)
+        return _affine(y, weight, bias, y).reshape(x.shape), None
     normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
     inverse = np.empty((len(rows), 1), x.dtype)
     for part in row_chunks(*rows.shape, CHUNK):
         n = np.subtract(rows[part], rows[part] @ _averaging(rows.shape[1], x.dtype.char), out=normal[part])
-        n *= _inverse_root(n, epsilon, inverse[part])
-        _scale(n, weight, y[part])
-        if bias is not None:
-            y[part] += bias
+        inverse[part] = _inverse_root(n, epsilon)
+        n *= inverse[part]
+        _affine(n, weight, bias, y[part])
     return y.reshape(x.shape), (normal, inverse, weight, bias is not None)
 
 
@@ -70,21 +73,23 @@ def _averaging(D: int, kind: str) -> np.ndarray:
     return np.full((D, 1), 1 / D, kind)
 
 
-def _inverse_root(rows, epsilon, out):
-    """1 / √(mean row² + ε) of each row, into `out`. (N, D) -> (N, 1)"""
-    np.vecdot(rows, rows, out=out[:, 0])
-    out *= 1 / rows.shape[1]
-    out += epsilon
-    np.sqrt(out, out=out)
-    return np.divide(1, out, out=out)
+def _inverse_root(rows, epsilon):
+    """1 / √(mean row² + ε) of each row. (N, D) -> (N, 1)"""
+    r = np.vecdot(rows, rows)[:, None]
+    r *= 1 / rows.shape[1]
+    r += epsilon
+    np.sqrt(r, out=r)
+    return np.divide(1, r, out=r)
 
 
-def _scale(rows, weight, out):
-    """rows ⊙ weight, into `out`; rows themselves without a weight."""
-    if weight is None:
-        out[...] = rows
-    else:
+def _affine(rows, weight, bias, out):
+    """rows ⊙ weight + bias, each None for 1 or 0, into `out`."""
+    if weight is not None:
         np.multiply(rows, weight, out=out)
+    elif out is not rows:
+        out[...] = rows
+    if bias is not None:
+        out += bias
     return out
 
 
@@ -92,7 +97,7 @@ def _scale_back(g, normal, weight, out, gweight):
     """g ⊙ weight, into `out`; Σ g ⊙ normal, the cotangent of weight, is added to `gweight`, if there is one."""
     if weight is not None:
         gweight += column_sums(np.multiply(g, normal, out=out))
-    return _scale(g, weight, out)
+    return _affine(g, weight, None, out)
 
 
 @fused
@@ -111,11 +116,15 @@ def _(x, weight, epsilon, *, save):
     if not (kernel_fits(x, weight) and _parts_fit(x, weight)):
         return NotImplemented
     rows = x.reshape(-1, x.shape[-1])
+    if not save and rows.size <= CHUNK:
+        y = rows * _inverse_root(rows, epsilon)
+        return _affine(y, weight, None, y).reshape(x.shape), None
     normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
     inverse = np.empty((len(rows), 1), x.dtype)
     for part in row_chunks(*rows.shape, CHUNK):
-        np.multiply(rows[part], _inverse_root(rows[part], epsilon, inverse[part]), out=normal[part])
-        _scale(normal[part], weight, y[part])
+        inverse[part] = _inverse_root(rows[part], epsilon)
+        np.multiply(rows[part], inverse[part], out=normal[part])
+        _affine(normal[part], weight, None, y[part])
     return y.reshape(x.shape), (normal, inverse, weight)
 
 
