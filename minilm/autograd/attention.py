@@ -2,9 +2,10 @@
 
 The kernel works on tiles: a few query rows of a few heads at a time, so that their scores never leave the cache between
 the product that makes them and the product that uses them; a causal tile ends at the last position that it may read.
-Queries, keys and values are read where they lie, as strided views, never copied into heads. A tile's softmax is not
-divided out: with e = exp(s - max s) and r = 1 / Σ e, the r of a row is applied to the K numbers of its output
-instead of to the S of its weights, forward and backward.
+Queries, keys and values are read where they lie, as strided views, never copied into heads; what is scaled is scores,
+in one pass, rather than many short rows of K numbers. The shift m of the softmax exp(s - m) / Σ exp(s - m), which keeps
+exp from overflowing, is the row's largest score; but 0, two passes less, where |q| times the largest |k| says that no
+score of the row can be large.
 """
 
 import functools
@@ -32,6 +33,7 @@ __all__ = ["attention", "self_attention"]
 TILE_ROWS = 32  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
 FEW = 8  # queries that need no tiles: one, or where all read every key, a group of heads of one
 TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
+SMALL = 60  # scores up to this size need no shift: sums of exp(±60), and 1 over them, are far from float32's limits
 
 
 @fused
@@ -83,7 +85,8 @@ def self_attention(qkv, heads, mask=None, causal=False, scale=None, keep=None, k
 class _Reading(NamedTuple):
     """How queries read: what is hidden (0 or -∞ to add to the scores, (B, H, T, S)), dropout of the weights, and bias.
 
-    The bias has the four axes of the scores, those that it is the same along of length 1.
+    The bias has the four axes of the scores, those that it is the same along of length 1. large: which rows may have a
+    score that is, (B, H, T, 1); None if none.
     """
 
     scale: float
@@ -92,6 +95,7 @@ class _Reading(NamedTuple):
     keep: np.ndarray | None
     keep_scale: float
     bias: np.ndarray | None
+    large: np.ndarray | None
 
 
 class _Tile(NamedTuple):
@@ -131,70 +135,103 @@ def _tiles(scores: tuple[int, int, int, int], itemsize: int, causal: bool) -> It
 
 
 @functools.lru_cache(maxsize=64)
-def _future(rows: int, columns: int, k: int) -> np.ndarray:
-    """True where column - row ≥ k."""
-    return np.triu(np.ones((rows, columns), bool), k)
+def _future(rows: int, columns: int, k: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Whether column - row ≥ k, and -∞ where it is, else 0."""
+    future = np.triu(np.ones((rows, columns), bool), k)
+    return future, np.where(future, -np.inf, 0).astype(kind)
 
 
-def _exponentials(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> tuple[np.ndarray, np.ndarray]:
-    """e = exp(s - max s) of the scores s of a tile, and r = 1 / Σ e of each row; e = 0 for a row that reads nothing."""
-    s = np.matmul(tile.of_queries(q) * how.scale, tile.of_keys(k).swapaxes(2, 3))
+def _weights(tile: _Tile, q: np.ndarray, k: np.ndarray, how: _Reading) -> np.ndarray:
+    """p = exp(s - m) / Σ exp(s - m) of the scores s of a tile; p = 0 for a row that reads nothing."""
+    s = np.matmul(tile.of_queries(q), tile.of_keys(k).swapaxes(2, 3))
+    s *= how.scale
     if how.bias is not None:
         s += tile.of_bias(how.bias)
     if how.hidden is not None:
         s += tile.of_scores(how.hidden)
     if how.causal:
-        past = tile.i + k.shape[2] - q.shape[2]  # the last position that the first row may read
-        start = max(0, past)
-        np.copyto(s[..., start:], -np.inf, where=_future(s.shape[2], s.shape[3] - start, past - start + 1))
-    top = s.max(-1, keepdims=True)
-    s -= np.maximum(top, np.finfo(s.dtype).min, out=top)  # where all is -∞: exp(-∞ - a finite number) is 0
+        future, hidden = _future(*s.shape[2:], tile.i + k.shape[2] - q.shape[2] + 1, s.dtype.char)
+        if how.large is None:
+            s += hidden
+        else:  # a score may be NaN, which no addition takes away
+            np.copyto(s, -np.inf, where=future)
+    if how.large is not None:
+        top = np.where(tile.of_queries(how.large), s.max(-1, keepdims=True), s.dtype.type(0))
+        s -= np.maximum(top, np.finfo(s.dtype).min, out=top)  # where all is -∞: exp(-∞ - a finite number) is 0
     np.exp(s, out=s)
     total = np.matmul(s, np.ones((s.shape[3], 1), s.dtype))
-    np.maximum(total, 1, out=total)  # it is, as the largest score adds exp(0), unless the row reads nothing
-    return s, np.divide(1, total, out=total)
+    total += total == 0  # of a row that reads nothing
+    s *= np.divide(1, total, out=total)
+    return s
+
+
+def _large(lengths, sizes, scale, mask, causal, bias) -> np.ndarray | None:
+    """The rows (B, H, T, 1) that may have a score above SMALL in size, as |q · k| ≤ |q| |k|; None if none may.
+
+    lengths: |q|, (B, H, T, 1); sizes: |k|, (B, H, S, 1). What a row may not read, future or padding, has no say.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if mask is not None and mask.ndim == 4 and mask.shape[1:3] == (1, 1):
+            sizes = np.where(mask.swapaxes(2, 3), sizes, 0)
+        elif mask is not None:
+            return np.ones(lengths.shape, bool)  # which keys a row may read is then a matter of the row
+        if causal:
+            T, S = lengths.shape[2], sizes.shape[2]
+            last = np.maximum(np.arange(T) + (S - T), 0)  # the last key that each row may read, if it may read any
+            sizes = np.maximum.accumulate(sizes, axis=2)[:, :, last]
+        else:
+            sizes = sizes.max(2, keepdims=True)
+        bounds = abs(scale) * lengths * sizes
+        large = ~(bounds + (0 if bias is None else np.abs(bias).max()) <= SMALL)  # so that NaN is large too
+    return large if large.any() else None
+
+
+def _lengths(a: np.ndarray) -> np.ndarray:
+    """|a| over the last axis, (…, K) -> (…, 1), of an array whose memory has no gaps: one product with ones."""
+    with np.errstate(over="ignore"):
+        squares = np.square(a).reshape(-1, a.shape[-1])
+        return np.sqrt(squares @ np.ones((a.shape[-1], 1), a.dtype)).reshape(*a.shape[:-1], 1)
 
 
 def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _Reading, save: bool) -> list:
     """Write attention into `out`; all are views (B, H, T or S, K). Returns what each tile's backward needs."""
     saved = []
     for tile in _tiles((*q.shape[:3], k.shape[2]), q.itemsize, how.causal):
-        e, r = _exponentials(tile, q, k, how)
-        kept = e if how.keep is None else e * tile.of_scores(how.keep)
-        y = tile.of_queries(out)
-        np.matmul(kept, tile.of_keys(v), out=y)
-        y *= r * how.keep_scale
+        p = _weights(tile, q, k, how)
+        np.matmul(p if how.keep is None else _kept(p, tile, how), tile.of_keys(v), out=tile.of_queries(out))
         if save:
-            saved.append((tile, e, r))
+            saved.append((tile, p))
     return saved
 
 
-def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> np.ndarray | None:
-    """Write the cotangents of q, k and v, and return that of the bias. With w = keep ⊙ e, h = r ⊙ g, r ⟨g, y⟩ in d:
+def _kept(p: np.ndarray, tile: _Tile, how: _Reading) -> np.ndarray:
+    """keep_scale · p where keep, else 0."""
+    kept = p * tile.of_scores(how.keep)
+    kept *= how.keep_scale
+    return kept
 
-    v̄ = wᵀ h, s̄ = e ⊙ (keep ⊙ (h vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q (h with, d without keep_scale);
+
+def _attend_vjp(g, q, k, v, out, how, saved, gq, gk, gv) -> np.ndarray | None:
+    """Write the cotangents of q, k and v, and return that of the bias. With w = keep_scale keep ⊙ p, d = ⟨g, y⟩:
+
+    v̄ = wᵀ g, s̄ = p ⊙ (keep_scale keep ⊙ (g vᵀ) - d), q̄ = scale · s̄ k, k̄ = scale · s̄ᵀ q;
     that of the bias is s̄ itself, summed over the axes along which the bias is the same.
     """
     gbias = None if how.bias is None else np.zeros(how.bias.shape, g.dtype)
-    for tile, e, r in saved:
+    for tile, p in saved:
         gi = tile.of_queries(g)
-        d = np.vecdot(gi, tile.of_queries(out))[..., None] * r
-        h = gi * (r * how.keep_scale)
-        ds = np.matmul(h, tile.of_keys(v).swapaxes(2, 3))
-        kept = e
+        _accumulate(tile, gv, p if how.keep is None else _kept(p, tile, how), gi)
+        ds = np.matmul(gi, tile.of_keys(v).swapaxes(2, 3))
         if how.keep is not None:
-            ds *= tile.of_scores(how.keep)
-            kept = e * tile.of_scores(how.keep)
-        ds -= d
-        ds *= e
-        y = tile.of_queries(gq)
-        np.matmul(ds, tile.of_keys(k), out=y)
-        y *= how.scale
-        _accumulate(tile, gv, kept, h)
-        _accumulate(tile, gk, ds, tile.of_queries(q) * how.scale)
+            ds = _kept(ds, tile, how)
+        ds -= np.vecdot(gi, tile.of_queries(out))[..., None]
+        ds *= p
         if gbias is not None:
             part = tile.of_bias(gbias)
             part += unbroadcast(ds, part.shape)
+        ds *= how.scale
+        np.matmul(ds, tile.of_keys(k), out=tile.of_queries(gq))
+        _accumulate(tile, gk, ds, tile.of_queries(q))
     return gbias
 
 
@@ -207,15 +244,16 @@ def _accumulate(tile: _Tile, total: np.ndarray, a: np.ndarray, b: np.ndarray) ->
         y += np.matmul(a.swapaxes(2, 3), b)
 
 
-def _reading(dtype, scores, scale, mask, causal, keep, keep_scale, bias) -> _Reading:
-    """The options of a call, masks stretched (not copied) to (B, H, T, S)."""
+def _reading(scores, lengths, sizes, scale, mask, causal, keep, keep_scale, bias) -> _Reading:
+    """The options of a call, masks stretched (not copied) to (B, H, T, S). lengths, sizes: those of q and k."""
+    dtype = lengths.dtype
     bias = None if bias is None else bias.reshape((1,) * (4 - bias.ndim) + bias.shape)
     hidden = None
     if mask is not None:
         hidden = np.broadcast_to(np.where(mask, dtype.type(0), dtype.type(-np.inf)), scores)
-    if keep is None:
-        return _Reading(float(scale), hidden, causal, None, 1.0, bias)
-    return _Reading(float(scale), hidden, causal, np.broadcast_to(keep, scores), float(keep_scale), bias)
+    keep, keep_scale = (None, 1.0) if keep is None else (np.broadcast_to(keep, scores), float(keep_scale))
+    large = _large(lengths, sizes, scale, mask, causal, bias)
+    return _Reading(float(scale), hidden, causal, keep, keep_scale, bias, large)
 
 
 def _attend_once(q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, bias: np.ndarray | None) -> np.ndarray:
@@ -238,7 +276,8 @@ def _(query, key, value, mask, causal, scale, keep, keep_scale, bias, *, save):
     if query.shape[2] <= (1 if causal else FEW) and mask is None and keep is None and not save:
         return _attend_once(query, key, value, _scale_of(scale, query), bias), None
     scores = (*query.shape[:3], key.shape[2])
-    how = _reading(query.dtype, scores, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)
+    lengths, sizes = _lengths(query), _lengths(key)
+    how = _reading(scores, lengths, sizes, _scale_of(scale, query), mask, causal, keep, keep_scale, bias)
     y = np.empty((*query.shape[:3], value.shape[3]), query.dtype)
     saved = _attend(query, key, value, y, how, save)
     return y, (query, key, value, y, how, saved, shape(bias))
@@ -258,7 +297,8 @@ def _(qkv, heads, mask, causal, scale, keep, keep_scale, bias, *, save):
         return NotImplemented
     B, T, D = _check_packed(qkv, heads, mask, keep, bias)
     q, k, v = _unpacked(qkv, heads, 3)
-    how = _reading(qkv.dtype, (B, heads, T, T), _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
+    lengths = _lengths(qkv.reshape(B, T, 3, heads, D // heads)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, 1)
+    how = _reading((B, heads, T, T), *lengths[:2], _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
     y = np.empty((B, T, D), qkv.dtype)
     (out,) = _unpacked(y, heads, 1)
     saved = _attend(q, k, v, out, how, save)

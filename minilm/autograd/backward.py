@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from minilm.autograd.devices import explain_devices
 from minilm.autograd.guards import check_guards
+from minilm.autograd.later import Later, made
 from minilm.autograd.operation import Node
 from minilm.autograd.state import observers, set_recording, state
 from minilm.autograd.tensor import Tensor, shape, wrap
@@ -107,13 +108,22 @@ def _walk(end: Any, inputs: Sequence[Tensor] | None, g: Any, retain_graph: bool)
             elif targets is not None and id(source) in targets:
                 yield targets[id(source)], g, owned and isinstance(source, Tensor)
             if isinstance(source, Node) and id(source) in useful:
-                _pass_on(source, g, cotangents, useful)
+                for parent, d, fresh in _passed_on(source, g, cotangents, useful):
+                    if targets is None and state.tape is None and isinstance(parent, Tensor):
+                        yield parent, d, fresh  # at once, so that it can be made where it will lie
+                    else:
+                        _add(cotangents, parent, made(d), fresh)
                 if not retain_graph:
                     source.free()
 
 
-def _pass_on(node: Node, g: Any, cotangents: dict[int, tuple[Any, bool]], useful: set[int]) -> None:
-    """Run the gradient rules of one node. They see Tensors while a gradient is itself differentiated, else arrays."""
+def _passed_on(
+    node: Node, g: Any, cotangents: dict[int, tuple[Any, bool]], useful: set[int]
+) -> Iterator[tuple[Any, Any, bool]]:
+    """Run the gradient rules of one node: (source, its cotangent, whether the array is surely nobody else's).
+
+    The rules see Tensors while a gradient is itself differentiated, else arrays.
+    """
     if state.tape is None:
         check_guards(node)
         g = g._data if isinstance(g, Tensor) else g
@@ -121,11 +131,13 @@ def _pass_on(node: Node, g: Any, cotangents: dict[int, tuple[Any, bool]], useful
         _add(cotangents, again, g, False)
         return
     found = node.operation.cotangents(node, g, useful)
-    if not node.operation.transparent:
+    if observers and not node.operation.transparent:
+        found = ((parent, made(d)) for parent, d in found)
         for observer in observers:
             found = observer.backward(node, g, found)
     for parent, d in found:
-        _add(cotangents, parent, _checked(node, parent, d), d is not g)
+        d = _checked(node, parent, d)
+        yield parent, d, d is not g and not isinstance(d, Tensor) and getattr(d, "base", None) is None
 
 
 def _checked(node: Node, parent: Any, d: Any) -> Any:
@@ -139,13 +151,12 @@ def _checked(node: Node, parent: Any, d: Any) -> Any:
                 wanted=parent.shape,
             )
         )
-    return d if d.dtype == parent.dtype else d.astype(parent.dtype)
+    return d if d.dtype == parent.dtype else made(d).astype(parent.dtype)
 
 
 def _add(cotangents: dict[int, tuple[Any, bool]], source: Any, d: Any, fresh: bool) -> None:
     """Sum what the uses of a value send back; in place where the array is surely nobody else's."""
     raw = not isinstance(d, Tensor)
-    fresh = fresh and raw and d.base is None
     if id(source) not in cotangents:
         cotangents[id(source)] = (d, fresh)
         return
@@ -165,15 +176,29 @@ def accumulate(leaf: Tensor, g: Any, fresh: bool) -> None:
     if isinstance(g, Tensor):
         leaf.grad = g if leaf.grad is None else leaf.grad + g
     elif leaf.grad is not None and not leaf.grad.requires_grad:
-        leaf.grad._data += g
+        _add_to(leaf.grad._data, g)
     elif leaf.grad is not None:
         with set_recording(True):  # the walk that brings g records nothing, but this gradient has a history to keep
-            leaf.grad = leaf.grad + g
+            leaf.grad = leaf.grad + made(g)
     elif leaf.grad_buffer is not None:
-        leaf.grad_buffer[...] = g
+        _write_to(leaf.grad_buffer, g)
         leaf.grad = wrap(leaf.grad_buffer, None)
     else:
-        leaf.grad = wrap(xp.asarray(g) if fresh else xp.array(g), None)
+        leaf.grad = wrap(xp.asarray(made(g)) if fresh else xp.array(g), None)
+
+
+def _add_to(out: Any, g: Any) -> None:
+    if isinstance(g, Later):
+        g.add(out)
+    else:
+        out += g
+
+
+def _write_to(out: Any, g: Any) -> None:
+    if isinstance(g, Later):
+        g.write(out)
+    else:
+        out[...] = g
 
 
 def _replay(output: Tensor, inputs: dict[int, Tensor]) -> Tensor:

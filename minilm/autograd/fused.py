@@ -18,6 +18,7 @@ import numpy as np
 
 from minilm import backend
 from minilm.autograd import ops
+from minilm.autograd.later import Product, Rows
 from minilm.autograd.operation import fused
 from minilm.autograd.ops import erf, exp, sigmoid, tanh
 from minilm.autograd.products import matmul
@@ -35,7 +36,7 @@ __all__ = [
 
 # Entries that a pass works on before the next pass does: few enough to stay in a cache (L2; L3 for passes over rows,
 # of which NumPy does each row by itself), many enough to outweigh the microsecond that a call costs.
-CHUNK = 1 << 15
+CHUNK = 1 << 14
 ROW_CHUNK = 1 << 17
 
 
@@ -57,9 +58,9 @@ def kernel_fits(*arrays: Any) -> bool:
     return kind is not None
 
 
-def row_chunks(rows: int, width: int) -> Iterator[slice]:
-    """Slices of rows that hold about ROW_CHUNK entries each."""
-    step = max(1, ROW_CHUNK // width)
+def row_chunks(rows: int, width: int, entries: int | None = None) -> Iterator[slice]:
+    """Slices of rows that hold about so many entries each, ROW_CHUNK if None."""
+    step = max(1, (entries or ROW_CHUNK) // width)
     return (slice(i, i + step) for i in range(0, rows, step))
 
 
@@ -232,13 +233,16 @@ def _by_chunks(formula: Any, x: np.ndarray, save: bool) -> tuple[np.ndarray, np.
     y = np.empty(h.size, h.dtype)
     d = np.empty(h.size, h.dtype) if save else None
     scratch = np.empty((3, min(CHUNK, h.size)), h.dtype)
-    for part in chunks(h.size):
-        formula(h[part], y[part], None if d is None else d[part], scratch[:, : part.stop - part.start])
+    if h.size <= CHUNK:
+        formula(h, y, d, scratch)
+    else:
+        for part in chunks(h.size):
+            formula(h[part], y[part], None if d is None else d[part], scratch[:, : part.stop - part.start])
     return y.reshape(x.shape), None if d is None else d.reshape(x.shape)
 
 
 def _times_sigmoid(x, v, y, d, e):
-    """y = x s, s = 1 / (1 + eᵛ). d, if given, holds -x v' and becomes dy/dx = s (1 - x v' (1 - s)). Uses up v and e.
+    """y = x s, s = 1 / (1 + eᵛ). d, if given, holds -v' and becomes dy/dx = s - y (1 - s) v'. Uses up v and e.
 
     1 - s is made as s eᵛ, which loses no digits; eᵛ stops at e⁸⁰, where s is 0 for all purposes.
     """
@@ -249,10 +253,10 @@ def _times_sigmoid(x, v, y, d, e):
     np.divide(1, s, out=s)
     np.multiply(x, s, out=y)
     if d is not None:
+        d *= y
         e *= s
         d *= e
-        d += 1
-        d *= s
+        d += s
 
 
 def _gelu_tanh(x, y, d, scratch):
@@ -260,13 +264,12 @@ def _gelu_tanh(x, y, d, scratch):
     c = math.sqrt(8 / math.pi)
     square, v, _ = scratch
     np.multiply(x, x, out=square)
-    if d is not None:
-        np.multiply(square, 3 * 0.044715 * c, out=d)
-        d += c
-        d *= x
-    np.multiply(square, -0.044715 * c, out=v)
-    v -= c
+    square *= -0.044715 * c
+    np.subtract(square, c, out=v)
     v *= x
+    if d is not None:
+        np.multiply(square, -3, out=d)
+        d += c
     _times_sigmoid(x, v, y, d, square)
 
 
@@ -274,7 +277,7 @@ def _silu(x, y, d, scratch):
     v, e, _ = scratch
     np.negative(x, out=v)
     if d is not None:
-        d[...] = x
+        d.fill(1)
     _times_sigmoid(x, v, y, d, e)
 
 
@@ -377,8 +380,8 @@ def _(g, residuals):
     """x̄ = g Wᵀ, W̄ = xᵀ g, b̄ = Σ g: one product each, over all rows at once."""
     rows, weight, has_bias = residuals
     g2 = g.reshape(len(rows), -1)
-    gx = (g2 @ weight.T).reshape(*g.shape[:-1], -1)
-    return gx, rows.T @ g2, column_sums(g2) if has_bias else None
+    gx = Product(g2, weight.T, (*g.shape[:-1], len(weight)))
+    return gx, Product(rows.T, g2), column_sums(g2) if has_bias else None
 
 
 def _check_linear(x: Any, weight: Any, bias: Any) -> None:
@@ -417,9 +420,7 @@ def _(g, residuals):
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
     starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
-    gweight = np.zeros((V, D), g.dtype)
-    gweight[ids[starts]] = np.add.reduceat(g.reshape(-1, D)[order], starts, axis=0)
-    return (gweight,)
+    return (Rows(ids[starts], np.add.reduceat(g.reshape(-1, D)[order], starts, axis=0), (V, D)),)
 
 
 def _check_embedding(ids: Any, weight: Any) -> None:

@@ -21,6 +21,7 @@ from minilm.autograd.fused import (
     log_softmax,
     row_chunks,
 )
+from minilm.autograd.later import Scaled
 from minilm.autograd.operation import fused
 from minilm.autograd.ops import where
 from minilm.autograd.products import matmul
@@ -210,7 +211,7 @@ class _HeadGradients:
     def __init__(self, rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None):
         self.rows, self.weight = rows, weight
         self.x = np.empty_like(rows)
-        self.w = np.zeros_like(weight, order="C")
+        self.w = (np.empty_like if len(rows) else np.zeros_like)(weight, order="C")  # the first rows set it
         self.b = None if bias is None else np.zeros_like(bias)
 
     def add(self, part: slice, z: np.ndarray) -> None:
@@ -227,7 +228,7 @@ class _HeadGradients:
 def _(g, residuals):
     gradients, used, of = residuals
     gx = _all_rows(gradients.x * g, used, math.prod(of[:-1])).reshape(of)
-    return gx, gradients.w * g, None if gradients.b is None else gradients.b * g
+    return gx, Scaled(gradients.w, g), None if gradients.b is None else gradients.b * g
 
 
 # ------------------------------------------------------------------------------------------------- arguments, checked

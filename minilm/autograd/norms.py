@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minilm.autograd import ops
-from minilm.autograd.fused import check_floats, check_shape, column_sums, kernel_fits
+from minilm.autograd.fused import CHUNK, check_floats, check_shape, column_sums, kernel_fits, row_chunks
 from minilm.autograd.operation import fused
 from minilm.autograd.ops import sqrt
 from minilm.autograd.tensor import shape
@@ -34,12 +34,17 @@ def _(x, weight, bias, epsilon, *, save):
     if not (kernel_fits(x, weight, bias) and _parts_fit(x, weight, bias)):
         return NotImplemented  # the twin says what is wrong
     rows = x.reshape(-1, x.shape[-1])
-    normal = np.subtract(rows, rows @ _averaging(rows.shape[1], rows.dtype.char))
-    inverse = _inverse_root(normal, epsilon)
-    normal *= inverse
-    y = normal.copy() if weight is None else normal * weight
-    if bias is not None:
-        y += bias
+    if not save and rows.size <= CHUNK:  # as in generation, where each call of NumPy counts
+        y = np.subtract(rows, rows @ _averaging(rows.shape[1], x.dtype.char))
+        y *= _inverse_root(y, epsilon)
+        return _affine(y, weight, bias, y).reshape(x.shape), None
+    normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
+    inverse = np.empty((len(rows), 1), x.dtype)
+    for part in row_chunks(*rows.shape, CHUNK):
+        n = np.subtract(rows[part], rows[part] @ _averaging(rows.shape[1], x.dtype.char), out=normal[part])
+        inverse[part] = _inverse_root(n, epsilon)
+        n *= inverse[part]
+        _affine(n, weight, bias, y[part])
     return y.reshape(x.shape), (normal, inverse, weight, bias is not None)
 
 
@@ -51,12 +56,15 @@ def _(g, residuals):
     """
     normal, inverse, weight, has_bias = residuals
     g2 = g.reshape(normal.shape)
-    h, gweight = _scale_back(g2, normal, weight)
-    rest = np.multiply(normal, np.vecdot(h, normal)[:, None] * (1 / normal.shape[1]))
-    rest += h @ _averaging(h.shape[1], h.dtype.char)
-    h -= rest
-    h *= inverse
-    return h.reshape(g.shape), gweight, column_sums(g2) if has_bias else None
+    D, gx = normal.shape[1], np.empty(normal.shape, g.dtype)
+    gweight = None if weight is None else np.zeros(D, g.dtype)
+    for part in row_chunks(*normal.shape, CHUNK):
+        n, h = normal[part], _scale_back(g2[part], normal[part], weight, gx[part], gweight)
+        rest = n * (np.vecdot(h, n)[:, None] * (1 / D))
+        rest += h @ _averaging(D, g.dtype.char)
+        h -= rest
+        h *= inverse[part]
+    return gx.reshape(g.shape), gweight, column_sums(g2) if has_bias else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -74,13 +82,22 @@ def _inverse_root(rows, epsilon):
     return np.divide(1, r, out=r)
 
 
-def _scale_back(g, normal, weight):
-    """g ⊙ weight, in a fresh array, and Σ g ⊙ normal, the cotangent of weight (None without one)."""
-    if weight is None:
-        return g.copy(), None
-    h = g * normal
-    gweight = column_sums(h)
-    return np.multiply(g, weight, out=h), gweight
+def _affine(rows, weight, bias, out):
+    """rows ⊙ weight + bias, each None for 1 or 0, into `out`."""
+    if weight is not None:
+        np.multiply(rows, weight, out=out)
+    elif out is not rows:
+        out[...] = rows
+    if bias is not None:
+        out += bias
+    return out
+
+
+def _scale_back(g, normal, weight, out, gweight):
+    """g ⊙ weight, into `out`; Σ g ⊙ normal, the cotangent of weight, is added to `gweight`, if there is one."""
+    if weight is not None:
+        gweight += column_sums(np.multiply(g, normal, out=out))
+    return _affine(g, weight, None, out)
 
 
 @fused
@@ -99,9 +116,15 @@ def _(x, weight, epsilon, *, save):
     if not (kernel_fits(x, weight) and _parts_fit(x, weight)):
         return NotImplemented
     rows = x.reshape(-1, x.shape[-1])
-    inverse = _inverse_root(rows, epsilon)
-    normal = rows * inverse
-    y = normal.copy() if weight is None else normal * weight
+    if not save and rows.size <= CHUNK:
+        y = rows * _inverse_root(rows, epsilon)
+        return _affine(y, weight, None, y).reshape(x.shape), None
+    normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
+    inverse = np.empty((len(rows), 1), x.dtype)
+    for part in row_chunks(*rows.shape, CHUNK):
+        inverse[part] = _inverse_root(rows[part], epsilon)
+        np.multiply(rows[part], inverse[part], out=normal[part])
+        _affine(normal[part], weight, None, y[part])
     return y.reshape(x.shape), (normal, inverse, weight)
 
 
@@ -109,10 +132,13 @@ def _(x, weight, epsilon, *, save):
 def _(g, residuals):
     """x̄ = (h - n mean(h n)) / √(mean x² + ε), h = g ⊙ weight, n the normalised x; that of weight is Σ g ⊙ n."""
     normal, inverse, weight = residuals
-    h, gweight = _scale_back(g.reshape(normal.shape), normal, weight)
-    h -= normal * (np.vecdot(h, normal)[:, None] * (1 / normal.shape[1]))
-    h *= inverse
-    return h.reshape(g.shape), gweight
+    g2, gx = g.reshape(normal.shape), np.empty(normal.shape, g.dtype)
+    gweight = None if weight is None else np.zeros(normal.shape[1], g.dtype)
+    for part in row_chunks(*normal.shape, CHUNK):
+        n, h = normal[part], _scale_back(g2[part], normal[part], weight, gx[part], gweight)
+        h -= n * (np.vecdot(h, n)[:, None] * (1 / n.shape[1]))
+        h *= inverse[part]
+    return gx.reshape(g.shape), gweight
 
 
 def _check_norm(op: str, x: Any, weight: Any, bias: Any = None) -> None:

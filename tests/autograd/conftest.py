@@ -13,6 +13,7 @@ import torch
 from minilm import backend
 from minilm import functional as F
 from minilm.autograd import Tensor, attention, fast, fused, grad, losses, no_grad
+from minilm.autograd.later import made
 
 sys.path.insert(0, str(Path(__file__).parent))  # operation_cases and its like are imported by name
 
@@ -106,11 +107,14 @@ class Check:
     def raw_and_unrecorded(op: Any, args: list, options: dict, y: Any) -> None:
         raw = op(*[backend.asarray(a) if isinstance(a, np.ndarray) else a for a in args], **options)
         assert isinstance(raw, (backend.xp.ndarray, np.generic))
-        np.testing.assert_array_equal(backend.to_numpy(raw), y)
         with no_grad():
             unrecorded = op(*[Tensor(a, requires_grad=True) if is_float(a) else a for a in args], **options)
         assert not unrecorded.requires_grad
-        np.testing.assert_array_equal(unrecorded.numpy(), y)
+        np.testing.assert_array_equal(unrecorded.numpy(), backend.to_numpy(raw))
+        if op is attention.attention:  # for a few queries it has a shorter way, which rounds differently
+            close(unrecorded.numpy(), y, 1e-14)
+        else:
+            np.testing.assert_array_equal(unrecorded.numpy(), y)
 
     @staticmethod
     def stays_float32(op: Any, args: list, options: dict, y: Any, gradients: list, u: Any) -> None:
@@ -121,7 +125,7 @@ class Check:
         assert result is not NotImplemented, "the kernel did not run"
         y32, residuals = result
         no_float64(residuals)
-        found = op._kernel_vjp(np.asarray(u, np.float32).view(Watched), residuals)
+        found = [made(d) for d in op._kernel_vjp(np.asarray(u, np.float32).view(Watched), residuals)]
         wanted = dict(zip([i for i, a in enumerate(args) if is_float(a)], gradients, strict=True))
         assert y32.dtype == np.float32
         close(y32, y, 1e-4)

@@ -22,6 +22,7 @@ import minilm.autograd
 import minilm.functional as F
 from minilm.autograd import GradientError, Tensor, grad, gradcheck, primitive
 from minilm.autograd.gradcheck import slope
+from minilm.autograd.later import made
 from minilm.autograd.operation import Fused, Primitive
 
 
@@ -93,7 +94,7 @@ def planted(operation: Primitive | Fused, argument: str, mistake: Callable) -> I
         kernel, i = operation._kernel_vjp, arguments(operation).index(argument)
 
         def kernel_with_mistake(g: Any, residuals: Any) -> list:
-            gradients = list(kernel(g, residuals))
+            gradients = [made(d) for d in kernel(g, residuals)]
             if gradients[i] is not None:
                 gradients[i] = np.array(plant.note(gradients[i], mistake(gradients[i])))
             return gradients
