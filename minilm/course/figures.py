@@ -30,7 +30,7 @@ def quiet(axes: Any) -> None:
     """Nothing but the data and a pale grid."""
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=0, labelsize=8)
+    axes.tick_params(which="both", colors=INK, length=0, labelsize=8)
     axes.xaxis.label.set(color=INK, size=9)
     axes.yaxis.label.set(color=INK, size=9)
     axes.title.set(color=INK, size=10)

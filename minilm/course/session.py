@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import threadpoolctl
+
 import minilm
 from minilm.course.banks import Bank, load
 from minilm.course.implementations import Local
@@ -42,7 +44,10 @@ RUN = Settings()
 
 
 def lesson(name: str) -> "Lesson":
-    """What the script of that lesson speaks to."""
+    """What the script of that lesson speaks to. From here on BLAS has one thread: a lesson's matrices are small, and
+    threads that wait for each other, on cores that others use too, cost far more than they bring.
+    """
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     return Lesson(load(name))
 
 
@@ -187,6 +192,7 @@ class Lesson:
     def _report(self, verdicts: Sequence[Verdict]) -> None:
         seconds = time.perf_counter() - self._started
         rows = [(v.claim.number, v.claim.what, tr("holds") if v.passed else tr("FAILS")) for v in verdicts]
+        print()
         table([tr("claim"), tr("what"), tr("verdict")], rows, [not v.passed for v in verdicts])
         record = {
             "lesson": self.bank.about.folder.name,
