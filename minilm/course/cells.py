@@ -38,8 +38,9 @@ def read_cells(path: Path) -> list[Cell]:
         if not match:
             raise DataError(tr("{path}, line {line}: a cell begins with `# %%` or `# %% [markdown]`", path=path,
                                line=start + 1))  # fmt: skip
-        source = "\n".join(lines[start + 1 : end]).strip("\n")
-        cells.append(Cell(_prose(source, path, start + 2) if match[1] else None, source, start + 2))
+        first = next((i for i in range(start + 1, end) if lines[i].strip()), end)
+        source = "\n".join(lines[first:end]).rstrip()
+        cells.append(Cell(_prose(source, path, first + 1) if match[1] else None, source, first + 1))
     return cells
 
 

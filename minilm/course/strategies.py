@@ -23,7 +23,8 @@ integers = st.integers
 @functools.cache
 def floats(*shape: int, low: float = -3, high: float = 3) -> st.SearchStrategy[np.ndarray]:
     """Arrays of float64 of this shape whose entries are eighths between low and high; they shrink towards 0."""
-    return _levels(shape, np.array(sorted(range(math.ceil(8 * low), math.floor(8 * high) + 1), key=abs)) / 8)
+    eighths = range(math.ceil(8 * low), math.floor(8 * high) + 1)
+    return _levels(shape, np.array(sorted(eighths, key=lambda n: (abs(n), n < 0))) / 8)
 
 
 @functools.cache
