@@ -148,7 +148,7 @@ class TestImport:
 class TestProject:
     def test_needs_what_the_contract_says_and_no_more(self):
         names = {dependency.partition(">=")[0] for dependency in PROJECT["project"]["dependencies"]}
-        assert names == {"numpy", "matplotlib", "safetensors", "typer", "rich", "regex", "threadpoolctl"}
+        assert names == {"numpy", "matplotlib", "safetensors", "typer", "rich", "regex", "threadpoolctl", "hypothesis"}
         assert PROJECT["project"]["requires-python"] == ">=3.11"
 
     def test_pre_commit_runs_the_tools_that_the_environment_has(self):

@@ -41,6 +41,7 @@ def commands() -> dict[str, tuple[str, str]]:
         "zeroshot": ("minilm.cli.zeroshot:zeroshot", tr("Ask a language model for a class it was never taught.")),
         "sizes": ("minilm.cli.sizes:sizes", tr("Published models: exact parameter counts, memory and FLOPs.")),
         "blocks": ("minilm.cli.blocks:blocks", tr("One block, many models: what each of them does differently.")),
+        "lesson": ("minilm.cli.lesson:app", tr("The course's lessons: list them, run one, open it as a notebook.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }
 

@@ -1,0 +1,142 @@
+"""`minilm lesson`: the course's lessons, each a script that proves what it says."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minilm.errors import ConfigError
+from minilm.i18n import tr
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+NAME = typer.Argument(help=tr("The lesson: l03, l03_attention or 3."))
+
+
+@app.command("list", help=tr("The lessons in their order, what each is about, and how long it takes."))
+def list_lessons() -> None:
+    from minilm.course.banks import find_lessons
+    from minilm.course.tables import table
+
+    columns = [tr("lesson"), tr("title"), tr("slide"), tr("minutes"), tr("after"), tr("what it shows")]
+    table(columns, [row(about) for about in find_lessons()], right=(3,))
+
+
+def row(about: Any) -> list[str]:
+    """A lesson's line in the list."""
+    after = ", ".join(about.after) or "–"
+    return [about.short, about.title, about.slide, str(about.minutes), after, about.summary]
+
+
+@app.command("run", help=tr("Run a lesson's script, or all of them; the exit status is 0 if every claim holds."))
+def run(
+    name: str = typer.Argument(None, help=tr("The lesson: l03, l03_attention or 3.")),
+    every: bool = typer.Option(False, "--all", help=tr("All lessons, in their order.")),
+    out: Path = typer.Option(None, help=tr("The folder for figures and claims; runs/lessons/NAME if not given.")),
+    prose: bool = typer.Option(None, "--prose/--no-prose", help=tr("Show the text too; with --step it is shown.")),
+    step: bool = typer.Option(False, "--step", help=tr("Wait at each cell; you answer the predictions.")),
+    resume: bool = typer.Option(False, "--resume", help=tr("With --all: leave out those that held and are unchanged.")),
+) -> None:
+    from minilm.course.banks import find_lesson, find_lessons
+    from minilm.course.executing import run_lesson
+
+    if every == (name is not None) or (resume and not every):
+        raise ConfigError(tr("give one lesson's name, or --all (and with it --resume, if wanted)"))
+    prose = step if prose is None else prose
+    if not every:
+        about = find_lesson(name)
+        ran = run_lesson(about, out or Path("runs") / "lessons" / about.short, prose, step)
+        raise typer.Exit(ran.status)
+    run_all(find_lessons(), out or Path("runs") / "lessons", prose, step, resume)
+
+
+def run_all(lessons: list[Any], out: Path, prose: bool, step: bool, resume: bool) -> None:
+    """Each lesson in a process of its own; a table at the end; exit status 1 unless all hold."""
+    from minilm.course.executing import earlier, run_lesson
+    from minilm.course.tables import table
+
+    found = []
+    for about in lessons:
+        typer.secho(f"\n{about.short}  {about.title}", bold=True)
+        ran = (earlier(about, out / about.short) if resume else None) or run_lesson(
+            about, out / about.short, prose, step
+        )
+        if not ran.again:
+            typer.echo(tr("held before, and is unchanged"))
+        if ran.status == 130:
+            raise KeyboardInterrupt
+        found.append(ran)
+    typer.echo("")
+    good = [ran.status == 0 for ran in found]
+    rows = [
+        (
+            ran.about.short,
+            ran.about.title,
+            "–" if ran.claims is None else f"{ran.claims[0]}/{ran.claims[1]}",
+            f"{ran.seconds:.0f}",
+            tr("holds") if ran.status == 0 else tr("FAILS"),
+        )
+        for ran in found
+    ]
+    table([tr("lesson"), tr("title"), tr("claims"), tr("seconds"), tr("verdict")], rows, [not g for g in good], (2, 3))
+    raise typer.Exit(0 if all(good) else 1)
+
+
+@app.command("open", help=tr("Make a notebook of a lesson, in this folder."))
+def open_lesson(
+    name: str = NAME,
+    out: Path = typer.Option(None, help=tr("The notebook to write; NAME.ipynb here if not given.")),
+    force: bool = typer.Option(False, "--force", help=tr("Write over a notebook that is there.")),
+) -> None:
+    from minilm.course.banks import find_lesson
+    from minilm.course.notebook import make_notebook
+
+    about = find_lesson(name)
+    path = make_notebook(about, out or Path(f"{about.folder.name}.ipynb"), force)
+    typer.echo(tr("{path} is made; open it with `jupyter lab {path}`", path=path))
+
+
+@app.command(
+    "check", help=tr("Do the claims tell right answers from wrong ones? A table, and status 1 if one does not.")
+)
+def check(
+    name: str = typer.Argument(None, help=tr("One lesson; all of them if not given.")),
+    examples: int = typer.Option(100, min=1, help=tr("Cases for each claim and answer.")),
+    seed: int = typer.Option(0, min=0, help=tr("What the cases are made from.")),
+) -> None:
+    from minilm.course.banks import find_lesson, find_lessons, load
+    from minilm.course.checking import check_own, check_task
+    from minilm.course.executing import keep_notes_away
+    from minilm.course.tables import table
+
+    keep_notes_away()
+
+    rows, bad, mutants, killed = [], [], 0, 0
+    for about in [find_lesson(name)] if name else find_lessons():
+        bank = load(about)
+        for task in bank.tasks.values():
+            found = check_task(bank, task, seed=seed, right=examples, wrong=examples)
+            mutants, killed = mutants + found.mutants, killed + found.mutants - len(found.survivors)
+            for checked in found.claims:
+                rows.append(_checked(checked, found.mutants))
+                bad.append(bool(checked.failed or checked.passed))
+            for survivor in found.survivors:
+                rows.append((task.number, task.name, tr("mutant {name}", name=survivor), "", "", tr("SURVIVES")))
+                bad.append(True)
+        for checked in check_own(bank, seed=seed, examples=examples):
+            rows.append(_checked(checked, None))
+            bad.append(bool(checked.failed))
+    columns = [tr("claim"), tr("of"), tr("what"), tr("right answers"), tr("first to kill"), tr("verdict")]
+    table(columns, rows, bad)
+    share = "100" if killed == mutants else f"{100 * killed / mutants:.1f}"
+    typer.echo(tr("{killed} of {n} mutants killed, {share} %", killed=killed, n=mutants, share=share))
+    raise typer.Exit(1 if any(bad) else 0)
+
+
+def _checked(checked: Any, mutants: int | None) -> tuple[str, ...]:
+    """A claim's line."""
+    wrong = [f"{how}: {verdict.message}" for how, verdict in checked.failed]
+    wrong += [tr("passes {what}", what=what) for what in checked.passed]
+    right = f"{checked.right - len(checked.failed)}/{checked.right}"
+    kills = "" if mutants is None else f"{checked.killed}/{mutants}"
+    return checked.claim.number, checked.name, checked.claim.what, right, kills, "; ".join(wrong) or tr("good")

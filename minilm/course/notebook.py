@@ -1,0 +1,26 @@
+"""A lesson as a notebook, by jupytext, which the extra `notebook` brings."""
+
+from pathlib import Path
+
+from minilm.course.banks import About
+from minilm.errors import ConfigError, DataError
+from minilm.i18n import tr
+from minilm.resources import write_atomically
+
+
+def make_notebook(about: About, path: Path, force: bool = False) -> Path:
+    """Write the lesson to `path`. DataError where a file is already, unless force; ConfigError without jupytext."""
+    try:
+        import jupytext
+    except ImportError as error:
+        raise ConfigError(
+            tr("a notebook is made by jupytext, which is not installed: pip install 'minilm[notebook]'")
+        ) from error
+    if path.exists() and not force:
+        raise DataError(
+            tr("{path} is there already; choose another name with --out, or --force to write over it", path=path)
+        )
+    notebook = jupytext.reads((about.folder / "lesson.py").read_text("utf-8"), fmt="py:percent")
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    write_atomically(path, jupytext.writes(notebook, fmt="ipynb"))
+    return path

@@ -1,0 +1,189 @@
+"""Running a claim: hypothesis makes the cases from a seed, and the verdict says what was met, or what was not."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minilm.course.expecting import Unmet
+from minilm.course.implementations import Implementation, Raised, leaves_of
+from minilm.course.marks import Claim
+from minilm.errors import ConfigError
+from minilm.i18n import tr
+
+EXAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a claim holds, and if not: the smallest case that was found, what was expected there and what was got.
+
+    kind: value, shape, type, nan, gradient, constant, raised, missing, unusable or unstable; "" where it holds.
+    """
+
+    claim: Claim
+    passed: bool
+    kind: str = ""
+    message: str = ""
+    case: dict[str, Any] | None = None
+    expected: Any = None
+    got: Any = None
+    examples: int = 0
+
+
+def prove(
+    claim: Claim,
+    impl: Implementation | None = None,
+    task: str = "",
+    *,
+    seed: int = 0,
+    examples: int | None = None,
+    shrink: bool = True,
+) -> Verdict:
+    """Try a claim on cases made from the seed, against `impl` if it is about a task, whose function is named `task`.
+
+    shrink: look for the smallest failing case; without it the first one is reported. The same seed gives the same
+    cases, whatever was run before. An implementation fails a claim as well if in all cases together it answered with
+    nothing but one and the same number.
+    """
+    run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
+    if claim.of_task and run.impl is None:
+        raise ConfigError(tr("{number} is about a task: it needs an implementation", number=claim.number))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return run.all(seed, examples or claim.examples or EXAMPLES, shrink)
+
+
+class Watched(Implementation):
+    """An implementation whose answers to one function are looked at: are they ever different from each other?"""
+
+    def __init__(self, impl: Implementation, name: str):
+        self._impl, self._name = impl, name
+        self._seen: list[Any] = []  # up to two different entries of all answers
+        self._calls = 0
+
+    def call(self, name: str, arguments: Any) -> Any:
+        result = self._impl.call(name, arguments)
+        if name == self._name:
+            self._calls += 1
+            if len(self._seen) < 2:
+                self._look(result)
+        return result
+
+    def gradient(self, name: str, arguments: Any, wrt: Any, cotangents: Any) -> Any:
+        return self._impl.gradient(name, arguments, wrt, cotangents)
+
+    def _look(self, result: Any) -> None:
+        for leaf in leaves_of(result):
+            for entry in np.unique(leaf)[:2].tolist() if isinstance(leaf, np.ndarray) else [leaf]:
+                if entry not in self._seen:
+                    self._seen.append(entry)
+
+
+class _Run:
+    """One run of a claim: it remembers the last case that failed, which hypothesis leaves the smallest."""
+
+    def __init__(self, claim: Claim, impl: Watched | None):
+        self.claim, self.impl = claim, impl
+        self.failure: Verdict | None = None
+        self.examples = 0
+
+    def all(self, seed: int, examples: int, shrink: bool) -> Verdict:
+        if not self.claim.strategies:
+            try:
+                self.one(())
+            except (Unmet, Raised, _Unusable):
+                assert self.failure is not None
+                return self.failure
+        else:
+            found = self._search(seed, examples, shrink)
+            if found is not None:
+                return found
+        if self.impl is not None and len(self.impl._seen) < 2:
+            return self._constant(self.impl)
+        return Verdict(self.claim, True, examples=self.examples)
+
+    def _search(self, seed: int, examples: int, shrink: bool) -> Verdict | None:
+        import hypothesis as h
+        from hypothesis.errors import Flaky
+
+        phases = (h.Phase.generate, h.Phase.shrink) if shrink else (h.Phase.generate,)
+        settings = h.settings(
+            database=None, deadline=None, derandomize=False, max_examples=examples, phases=phases,
+            suppress_health_check=list(h.HealthCheck), report_multiple_bugs=False, print_blob=False,
+            verbosity=h.Verbosity.quiet, backend="hypothesis",
+        )  # fmt: skip
+        try:
+            with _of_the_seed_alone():
+                h.seed(seed)(settings(h.given(_cases(self.claim))(lambda case: self.one(case))))()
+        except (Unmet, Raised, _Unusable):
+            return self.failure
+        except Flaky:
+            assert self.failure is not None
+            return Verdict(self.claim, False, "unstable", tr("two answers to the same question"), self.failure.case)
+        return None
+
+    def one(self, case: tuple[Any, ...]) -> None:
+        """Check one case, and remember it if it fails."""
+        from hypothesis.errors import HypothesisException
+
+        self.examples += 1
+        try:
+            self.claim.check(*(() if self.impl is None else (self.impl,)), *case)
+        except HypothesisException:
+            raise
+        except Unmet as error:
+            self._remember(case, error.kind, str(error), error.expected, error.got)
+            raise
+        except Raised as error:
+            self._remember(case, error.kind, str(error))
+            raise
+        except Exception as error:
+            if self.impl is None or isinstance(error, ConfigError):
+                raise
+            message = tr("the answer cannot be used: {kind}: {what}", kind=type(error).__name__, what=error)
+            self._remember(case, "unusable", message)
+            raise _Unusable(message) from error
+
+    def _remember(self, case: tuple, kind: str, message: str, expected: Any = None, got: Any = None) -> None:
+        named = dict(zip(self.claim.arguments, case, strict=False))
+        self.failure = Verdict(self.claim, False, kind, message, named, expected, got, self.examples)
+
+    def _constant(self, impl: Watched) -> Verdict:
+        if not impl._calls:
+            message = tr("{name} was not called once", name=impl._name)
+        else:
+            answer = repr(impl._seen[0]) if impl._seen else tr("nothing")
+            message = tr("{name} always answers {answer}, whatever it is asked", name=impl._name, answer=answer)
+        return Verdict(self.claim, False, "constant", message, examples=self.examples)
+
+
+@contextlib.contextmanager
+def _of_the_seed_alone() -> Iterator[None]:
+    """Hypothesis also draws constants that it finds in the modules which happen to be loaded, and so makes other cases
+    from the same seed in another process, and leaves a folder of notes behind. Here it draws none.
+    """
+    from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS as registered
+
+    usual = registered["hypothesis"]
+    registered["hypothesis"] = "minilm.course.seeded.SeededProvider"
+    try:
+        yield
+    finally:
+        registered["hypothesis"] = usual
+
+
+class _Unusable(Exception):
+    """A property stumbled over what the function returned."""
+
+
+def _cases(claim: Claim) -> Any:
+    """The strategy of whole cases."""
+    from hypothesis import strategies as st
+
+    if len(claim.strategies) > 1:
+        return st.tuples(*claim.strategies)
+    return claim.strategies[0].map(lambda case: case if isinstance(case, tuple) else (case,))
