@@ -12,14 +12,20 @@ BABEL   := $(BIN)/pybabel --quiet
 ONE     := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test network thorough mutants bench lint format messages readme clean
+.PHONY: help tour lessons lessons-check test network thorough mutants bench lint format messages readme clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Another Python: make test PYTHON=python3.12. Another environment: VENV=folder."
 
 tour: $(VENV)/core.stamp ## a GPT learns real text and writes; a BERT fills masks and learns a task
 	$(BIN)/minilm tour
+
+lessons: $(VENV)/core.stamp ## run every lesson; a table of their claims at the end
+	$(BIN)/minilm lesson run --all
+
+lessons-check: $(VENV)/core.stamp ## do the lessons' claims tell right answers from wrong ones? 100 % or a list of those that escape
+	$(ONE) $(BIN)/minilm lesson check
 
 test: $(VENV)/test.stamp ## the tests (minutes)
 	$(ONE) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup

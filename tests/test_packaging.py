@@ -171,7 +171,9 @@ class TestProject:
         assert len(named) > 20
         assert [path for path in named if not (ROOT / path).exists()] == []
 
-    @pytest.mark.parametrize("target", ["tour", "test", "thorough", "lint", "bench", "messages", "help"])
+    @pytest.mark.parametrize(
+        "target", ["tour", "lessons", "lessons-check", "test", "thorough", "lint", "bench", "messages", "help"]
+    )
     def test_make_knows_its_targets(self, target, tmp_path):
         command = ["make", "--dry-run", f"VENV={tmp_path}/new", target]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -181,7 +183,7 @@ class TestProject:
 
     def test_make_lists_its_targets(self):
         listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for target in ("tour", "test", "thorough", "lint", "bench", "messages"):
+        for target in ("tour", "lessons", "lessons-check", "test", "thorough", "lint", "bench", "messages"):
             assert f"make {target}" in listed
 
     def test_make_refuses_an_old_python_in_one_sentence(self, tmp_path):

@@ -14,10 +14,14 @@ NAME = typer.Argument(help=tr("The lesson: l03, l03_attention or 3."))
 
 
 @app.command("list", help=tr("The lessons in their order, what each is about, and how long it takes."))
-def list_lessons() -> None:
-    from minilm.course.banks import find_lessons
+def list_lessons(
+    markdown: bool = typer.Option(False, "--markdown", help=tr("Print the table as lessons/README.md has it.")),
+) -> None:
+    from minilm.course.banks import find_lessons, markdown_map
     from minilm.course.tables import table
 
+    if markdown:
+        return typer.echo(markdown_map(find_lessons()))
     columns = [tr("lesson"), tr("title"), tr("slide"), tr("minutes"), tr("after"), tr("what it shows")]
     table(columns, [row(about) for about in find_lessons()], right=(3,))
 

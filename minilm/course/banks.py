@@ -80,6 +80,16 @@ def find_lessons(within: Path | None = None) -> list[About]:
     return sorted((read_about(folder) for folder in folders), key=lambda about: about.number)
 
 
+def markdown_map(lessons: list[About]) -> str:
+    """The table of lessons/README.md, as it is in every language."""
+    lines = ["| lesson | slide | minutes | after | what it shows |", "|---|---|---|---|---|"]
+    for about in lessons:
+        title = f"[{about.short} {about.title}]({about.folder.name}/lesson.py)"
+        after = ", ".join(about.after) or "–"
+        lines.append(f"| {title} | {about.slide} | {about.minutes} | {after} | {about.summary} |")
+    return "\n".join(lines)
+
+
 def find_lesson(name: str | Path) -> About:
     """A lesson by its short or whole name (l03, l03_attention), its number, or the path of its folder."""
     if isinstance(name, Path) or "/" in name:

@@ -14,7 +14,7 @@ from prose import terms_in, unsupported_numbers
 from script import function_length, length, names_used, read_script, resolve
 
 from minilm.course import find_lessons, load
-from minilm.course.banks import FILES, natural
+from minilm.course.banks import FILES, markdown_map, natural
 from minilm.course.checking import check_own, check_task
 from minilm.course.marks import NUMBER
 
@@ -202,3 +202,12 @@ def test_runs_as_a_script(about, tmp_path):
     record = json.loads((tmp_path / "claims.json").read_text())
     assert all(claim["holds"] for claim in record["claims"])
     assert len(list(tmp_path.glob("*.png"))) >= 2
+
+
+def test_the_map_is_that_of_the_lessons():
+    readme = (ROOT / "lessons" / "README.md").read_text("utf-8")
+    shown = re.search(
+        r"<!-- map: begin \(minilm lesson list --markdown\) -->\n(.*?)\n<!-- map: end -->", readme, re.DOTALL
+    )
+    assert shown[1] == markdown_map(ABOUTS)
+    assert all((ROOT / "lessons" / path).is_file() for path in re.findall(r"\]\((l\d+_[^)]*)\)", shown[1]))
