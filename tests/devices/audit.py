@@ -25,7 +25,7 @@ HARMLESS = set(
     "bool_ dtype errstate finfo float16 float32 float64 floating generic inf int16 int32 int64 int8 integer nan "
     "ndarray newaxis pi random uint16 uint32 uint64 uint8 broadcast_shapes can_cast".split()
 )
-HOST_FILES = ("cli", "text", "mundito", "pretraining", "transfer", "doctor.py", "filling.py", "generation",
+HOST_FILES = ("cli", "course", "text", "mundito", "pretraining", "transfer", "doctor.py", "filling.py", "generation",
               "ngram.py", "plots.py", "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
@@ -36,6 +36,7 @@ HOST = {
     "embedding.py:nearest": "vectors that are kept lie on the host",
     "autograd/gradcheck.py:_check_entries": "works on a gradient that was brought down",
     "autograd/gradcheck.py:_report": "words about numbers of the host",
+    "autograd/later.py:Later.made": "only kernels leave a cotangent for later",
     "autograd/guards.py:checksum_of": "guard() asks for it only where the array is NumPy's",
     "autograd/tensor.py:Tensor.__array__": "what numpy() brought down",
     "autograd/tensor.py:Tensor.__repr__": "what numpy() brought down",
