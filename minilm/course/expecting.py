@@ -35,7 +35,7 @@ def expect(condition: Any, what: str, *, expected: Any = None, got: Any = None) 
         )
     if not holds.all():
         at = "" if holds.ndim == 0 else _at(np.unravel_index(int(np.argmin(holds)), holds.shape))
-        raise Unmet(what + at, "value", expected, got)
+        raise Unmet(what + at, kind="value", expected=expected, got=got)
 
 
 def expect_shape(got: Any, shape: Sequence[int], what: str = "the result") -> None:
@@ -43,8 +43,8 @@ def expect_shape(got: Any, shape: Sequence[int], what: str = "the result") -> No
     found = _array(got)
     if found is None or found.shape != tuple(shape):
         seen = type(got).__name__ if found is None else found.shape
-        raise Unmet(tr("{what}: wanted shape {wanted}, got {seen}", what=what, wanted=tuple(shape), seen=seen), "shape",
-                    tuple(shape), seen)  # fmt: skip
+        raise Unmet(tr("{what}: wanted shape {wanted}, got {seen}", what=what, wanted=tuple(shape), seen=seen),
+                    kind="shape", expected=tuple(shape), got=seen)  # fmt: skip
 
 
 def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) -> None:
@@ -54,17 +54,19 @@ def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) ->
     """
     if isinstance(expected, dict):
         if not isinstance(got, dict) or set(got) != set(expected):
-            raise Unmet(tr("{what}: other keys", what=what), "type", expected, got)
+            raise Unmet(tr("{what}: other keys", what=what), kind="type", expected=expected, got=got)
         for key, part in expected.items():
             expect_close(got[key], part, f"{what}, {key}", tolerance)
     elif isinstance(expected, (tuple, list)) and not _is_numbers(expected):
         if not isinstance(got, (tuple, list)) or len(got) != len(expected):
-            raise Unmet(tr("{what}: wanted {n} parts", what=what, n=len(expected)), "type", expected, got)
+            raise Unmet(
+                tr("{what}: wanted {n} parts", what=what, n=len(expected)), kind="type", expected=expected, got=got
+            )
         for i, (g, e) in enumerate(zip(got, expected, strict=True)):
             expect_close(g, e, f"{what}, {i}", tolerance)
     elif expected is None or isinstance(expected, (str, bool)):
         if type(got) is not type(expected) or got != expected:
-            raise Unmet(what, "value", expected, got)
+            raise Unmet(what, kind="value", expected=expected, got=got)
     else:
         _expect_close_arrays(got, np.asarray(expected), what, tolerance)
 
@@ -72,10 +74,20 @@ def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) ->
 def _expect_close_arrays(got: Any, expected: np.ndarray, what: str, tolerance: float) -> None:
     found = _array(got)
     if found is None:
-        raise Unmet(tr("{what}: wanted numbers, got {seen}", what=what, seen=type(got).__name__), "type", expected, got)
+        raise Unmet(
+            tr("{what}: wanted numbers, got {seen}", what=what, seen=type(got).__name__),
+            kind="type",
+            expected=expected,
+            got=got,
+        )
     expect_shape(found, expected.shape, what)
     if expected.dtype.kind == "b" and found.dtype.kind != "b":
-        raise Unmet(tr("{what}: wanted booleans, got {seen}", what=what, seen=found.dtype), "type", expected, found)
+        raise Unmet(
+            tr("{what}: wanted booleans, got {seen}", what=what, seen=found.dtype),
+            kind="type",
+            expected=expected,
+            got=found,
+        )
     if not np.isfinite(expected).all():
         same = (found == expected) | (np.isnan(found) & np.isnan(expected))
         wrong = ~np.where(
@@ -114,7 +126,7 @@ def expect_gradient(
     rng = np.random.default_rng(_seed(arguments))
     leaves = [np.asarray(leaf) for leaf in leaves_of(function(*arguments)) if is_float(leaf)]
     if not leaves:
-        raise Unmet(tr("{name} returns no floating numbers", name=function.name), "type")
+        raise Unmet(tr("{name} returns no floating numbers", name=function.name), kind="type")
     cotangents = [rng.standard_normal(leaf.shape) for leaf in leaves]
     found = function.gradient(arguments, wrt, cotangents)
     noise = ROUNDING * sum(float(np.abs(u * y).sum()) for u, y in zip(cotangents, leaves, strict=True)) / STEP
@@ -133,7 +145,7 @@ def expect_gradient(
         title = what or tr("the gradient of {name} with respect to argument {i}", name=function.name, i=i + 1)
         if g.shape != x.shape:
             raise Unmet(tr("{what}: wanted shape {wanted}, got {seen}", what=title, wanted=x.shape, seen=g.shape),
-                        "gradient", x.shape, g.shape)  # fmt: skip
+                        kind="gradient", expected=x.shape, got=g.shape)  # fmt: skip
         v = rng.standard_normal(x.shape)
         numeric, exact = along(v), float((g * v).sum())
         scale = max(abs(numeric), abs(exact), 0.1 * float(np.sqrt((g * g).sum())))
@@ -141,7 +153,7 @@ def expect_gradient(
             slopes = np.array([along(unit.reshape(x.shape)) for unit in np.eye(x.size)]).reshape(x.shape)
             if found is None:
                 title = tr("{what}: no gradient flows, the result has left the graph", what=title)
-            raise Unmet(title, "gradient", slopes, g)
+            raise Unmet(title, kind="gradient", expected=slopes, got=g)
 
 
 def _seed(arguments: Sequence[Any]) -> int:
