@@ -50,6 +50,8 @@ def run(
     if not every:
         about = find_lesson(name)
         ran = run_lesson(about, out or Path("runs") / "lessons" / about.short, prose, step)
+        if ran.status == 130:
+            raise KeyboardInterrupt
         raise typer.Exit(ran.status)
     run_all(find_lessons(), out or Path("runs") / "lessons", prose, step, resume)
 
@@ -100,47 +102,72 @@ def open_lesson(
     typer.echo(tr("{path} is made; open it with `jupyter lab {path}`", path=path))
 
 
-@app.command(
-    "check", help=tr("Do the claims tell right answers from wrong ones? A table, and status 1 if one does not.")
-)
+@app.command("check", help=tr("Do the claims tell right answers from wrong ones? A table, and status 1 if not."))
 def check(
     name: str = typer.Argument(None, help=tr("One lesson; all of them if not given.")),
-    examples: int = typer.Option(100, min=1, help=tr("Cases for each claim and answer.")),
+    examples: int = typer.Option(100, min=1, help=tr("Most cases for each claim and answer.")),
     seed: int = typer.Option(0, min=0, help=tr("What the cases are made from.")),
+    mutants: bool = typer.Option(False, "--mutants", help=tr("A line for each wrong answer too: what refused it.")),
 ) -> None:
     from minilm.course.banks import find_lesson, find_lessons, load
-    from minilm.course.checking import check_own, check_task
     from minilm.course.executing import keep_notes_away
-    from minilm.course.tables import table
 
     keep_notes_away()
-
-    rows, bad, mutants, killed = [], [], 0, 0
+    rows: list[tuple[tuple[str, ...], bool]] = []  # each line, and whether it is bad
+    killed, survived = 0, 0
     for about in [find_lesson(name)] if name else find_lessons():
-        bank = load(about)
-        for task in bank.tasks.values():
-            found = check_task(bank, task, seed=seed, right=examples, wrong=examples)
-            mutants, killed = mutants + found.mutants, killed + found.mutants - len(found.survivors)
-            for checked in found.claims:
-                rows.append(_checked(checked, found.mutants))
-                bad.append(bool(checked.failed or checked.passed))
-            for survivor in found.survivors:
-                rows.append((task.number, task.name, tr("mutant {name}", name=survivor), "", "", tr("SURVIVES")))
-                bad.append(True)
-        for checked in check_own(bank, seed=seed, examples=examples):
-            rows.append(_checked(checked, None))
-            bad.append(bool(checked.failed))
-    columns = [tr("claim"), tr("of"), tr("what"), tr("right answers"), tr("first to kill"), tr("verdict")]
-    table(columns, rows, bad)
-    share = "100" if killed == mutants else f"{100 * killed / mutants:.1f}"
-    typer.echo(tr("{killed} of {n} mutants killed, {share} %", killed=killed, n=mutants, share=share))
-    raise typer.Exit(1 if any(bad) else 0)
+        tasks, own = _check(load(about), seed, examples)
+        for found in tasks:
+            killed, survived = killed + len(found.killed), survived + len(found.survivors)
+            n = len(found.killed) + len(found.survivors)
+            rows += [(_claim_row(c, n), bool(c.failed or c.passed)) for c in found.claims]
+            rows += [(_mutant_row(found.task, *kill), False) for kill in found.killed if mutants]
+            rows += [(_mutant_row(found.task, mutant, None), True) for mutant in found.survivors]
+        rows += [(_claim_row(c, None), bool(c.failed)) for c in own]
+    _show(rows, killed, survived)
+    raise typer.Exit(1 if any(bad for _, bad in rows) else 0)
 
 
-def _checked(checked: Any, mutants: int | None) -> tuple[str, ...]:
-    """A claim's line."""
+def _check(bank: Any, seed: int, examples: int) -> tuple[list[Any], list[Any]]:
+    """What was found for each task, and for the claims about minilm, with a bar meanwhile."""
+    from minilm.cli.waiting import bars
+    from minilm.course.checking import check_own, check_task, runs
+
+    total, done = sum(runs(bank, task) for task in bank.tasks.values()), 0
+    with bars() as bar:
+        shown = bar(bank.about.short)
+
+        def progress() -> None:
+            nonlocal done
+            done += 1
+            if shown is not None:
+                shown(done, total)
+
+        tasks = [
+            check_task(bank, task, seed=seed, right=examples, wrong=examples, progress=progress)
+            for task in bank.tasks.values()
+        ]
+        return tasks, check_own(bank, seed=seed, examples=examples)
+
+
+def _claim_row(checked: Any, mutants: int | None) -> tuple[str, ...]:
     wrong = [f"{how}: {verdict.message}" for how, verdict in checked.failed]
     wrong += [tr("passes {what}", what=what) for what in checked.passed]
     right = f"{checked.right - len(checked.failed)}/{checked.right}"
     kills = "" if mutants is None else f"{checked.killed}/{mutants}"
     return checked.claim.number, checked.name, checked.claim.what, right, kills, "; ".join(wrong) or tr("good")
+
+
+def _mutant_row(task: Any, mutant: Any, verdict: Any) -> tuple[str, ...]:
+    end = tr("SURVIVES") if verdict is None else f"{verdict.kind}: {verdict.message}"
+    return task.number, task.name, tr("mutant {name}", name=mutant.misconception), "", "", end
+
+
+def _show(rows: list[tuple[tuple[str, ...], bool]], killed: int, survived: int) -> None:
+    from minilm.course.tables import table
+
+    columns = [tr("claim"), tr("of"), tr("what"), tr("right answers"), tr("first to kill"), tr("verdict")]
+    table(columns, [row for row, _ in rows], [bad for _, bad in rows])
+    n = killed + survived
+    share = "100" if not survived else f"{100 * killed / n:.1f}"
+    typer.echo(tr("{killed} of {n} mutants killed, {share} %", killed=killed, n=n, share=share))

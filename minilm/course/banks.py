@@ -1,5 +1,6 @@
 """Where lessons lie, and what is in one: its lesson.toml, and the marks that its files leave."""
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -7,6 +8,7 @@ import re
 import sys
 import tomllib
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,18 @@ def modules(folder: Path, stamp: tuple = ()) -> list[types.ModuleType]:
     sys.modules[package.__name__] = package
     importlib.invalidate_caches()
     names = [name for name in FILES if (folder / f"{name}.py").is_file()]
-    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    with _no_bytecode():
+        return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
+@contextlib.contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Lessons lie among what is shipped, and change while they are written: nothing compiled is left beside them."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _by_number(tasks: list[Task]) -> dict[str, Task]:

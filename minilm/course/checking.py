@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from minilm.course.banks import Bank
 from minilm.course.implementations import Constant, Implementation, Local
-from minilm.course.marks import Claim, Task
+from minilm.course.marks import Claim, Mutant, Task
 from minilm.course.proving import Verdict, prove
 
 RIGHT, WRONG = 100, 100  # most cases that a claim is tried on where it should hold, and where it should not
@@ -29,11 +29,12 @@ class CheckedTask:
 
     task: Task
     claims: list[Checked]
-    mutants: int = 0
-    survivors: list[str] = field(default_factory=list)  # mutants that no claim refuses
+    killed: list[tuple[Mutant, Verdict]] = field(default_factory=list)  # each with the first verdict against it
+    survivors: list[Mutant] = field(default_factory=list)  # those that no claim refuses
 
     @property
     def perfect(self) -> bool:
+        """Whether right answers pass every claim, constants none, and each mutant fails one."""
         return not self.survivors and not any(c.failed or c.passed for c in self.claims)
 
 
@@ -48,7 +49,7 @@ def check_task(
 ) -> CheckedTask:
     """Run every claim of a task on everything in the bank; a run ends with the first case that fails."""
     claims = bank.claims_of(task.number)
-    found = CheckedTask(task, [Checked(claim, task.name) for claim in claims], len(bank.mutants_of(task.number)))
+    found = CheckedTask(task, [Checked(claim, task.name) for claim in claims])
 
     def verdict(claim: Claim, impl: Implementation, n: int) -> Verdict:
         return prove(claim, impl, task.name, seed=seed, examples=n, shrink=False)
@@ -65,13 +66,23 @@ def check_task(
                 checked.passed.append(("zeros", "ones")[number])
     for mutant in bank.mutants_of(task.number):
         impl = Local(bank.tasks, {task.name: mutant.function})
-        killer = next((c for c in found.claims if not verdict(c.claim, impl, wrong).passed), None)
-        if killer is None:
-            found.survivors.append(mutant.misconception)
+        for checked in found.claims:
+            against = verdict(checked.claim, impl, wrong)
+            if not against.passed:
+                found.killed.append((mutant, against))
+                checked.killed += 1
+                break
         else:
-            killer.killed += 1
+            found.survivors.append(mutant)
         progress()
     return found
+
+
+def runs(bank: Bank, task: Task) -> int:
+    """How often `check_task` calls its progress."""
+    return len(bank.claims_of(task.number)) * (1 + len(bank.variants_of(task.number))) + len(
+        bank.mutants_of(task.number)
+    )
 
 
 def right_answers(bank: Bank, task: Task) -> Iterator[tuple[str, Implementation]]:

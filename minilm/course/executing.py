@@ -72,7 +72,7 @@ def keep_notes_away() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Execute the cells one after another. Exit status: 0, or 1 after an error, which has been printed."""
+    """Execute the cells one after another. Exit status: 0; 1 after an error, which has been printed; 130 for Ctrl-C."""
     parser = argparse.ArgumentParser()
     parser.add_argument("lesson", type=Path)
     parser.add_argument("--out", type=Path)
@@ -86,8 +86,7 @@ def main(args: Sequence[str] | None = None) -> int:
     path = find_lesson(options.lesson).folder / "lesson.py"
     try:
         execute(path, options.prose, options.step)
-    except KeyboardInterrupt:
-        print(tr("stopped by Ctrl-C"), file=sys.stderr)
+    except KeyboardInterrupt:  # of which the one who started this process speaks
         return 130
     except EOFError:
         print(tr("minilm: there is nobody to answer: leave out --step"), file=sys.stderr)

@@ -49,9 +49,11 @@ def prove(
     cases, whatever was run before. An implementation fails a claim as well if in all cases together it answered with
     nothing but one and the same number.
     """
+    if claim.of_task and (impl is None or not task):
+        raise ConfigError(
+            tr("{number} is about a task: it needs an implementation and the task's name", number=claim.number)
+        )
     run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
-    if claim.of_task and run.impl is None:
-        raise ConfigError(tr("{number} is about a task: it needs an implementation", number=claim.number))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return run.all(seed, examples or claim.examples or EXAMPLES, shrink)

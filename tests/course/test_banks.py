@@ -29,6 +29,13 @@ def test_two_lessons_share_nothing(tmp_path):
     assert load(one) is first, "loaded twice"
 
 
+def test_nothing_is_left_in_its_folder(tmp_path):
+    folder = plant(tmp_path / "l07_squares")
+    before = sorted(folder.rglob("*"))
+    load(folder)
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_changed_file_is_read_again(tmp_path):
     folder = plant(tmp_path / "l07_squares")
     assert load(folder).tasks["L7.1"].function(3.0) == 9.0

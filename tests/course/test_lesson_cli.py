@@ -101,7 +101,7 @@ class TestRun:
         assert "predictions: 1 of 1 right" in said
 
     @pytest.mark.parametrize(
-        ("stop", "status", "words"), [(EOFError, 1, "leave out --step"), (KeyboardInterrupt, 130, "Ctrl-C")]
+        ("stop", "status", "words"), [(EOFError, 1, "leave out --step"), (KeyboardInterrupt, 130, "")]
     )
     def test_step_by_step_needs_somebody(self, stop, status, words, folder, here, monkeypatch):
         def nobody(prompt):
@@ -184,10 +184,14 @@ class TestCheck:
         assert status == 0 and "3 of 3 mutants killed, 100 %" in said
         assert "L7.1\tsquare\tit is x squared\t2/2\t2/2\tgood\n" in said
 
+    def test_what_refused_each_mutant_on_request(self, folder, here):
+        _, said, _ = here("check", folder, "--examples", 15, "--mutants")
+        assert "L7.1\tsquare\tmutant square_is_double\t\t\tvalue: the squares, at (0,)\n" in said
+
     def test_a_survivor_is_named(self, folder, here):
         (folder / "mutants.py").write_text(MUTANTS.replace("x + x", "x * x"))
         status, said, _ = here("check", folder, "--examples", 15)
-        assert status == 1 and "mutant square_is_double" in said and "SURVIVES" in said
+        assert status == 1 and "L7.1\tsquare\tmutant square_is_double\t\t\tSURVIVES" in said and "keeps_the" not in said
         assert "2 of 3 mutants killed, 66.7 %" in said
 
     def test_a_claim_that_refuses_the_reference_is_named(self, folder, here):
