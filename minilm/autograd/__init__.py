@@ -3,7 +3,7 @@
 To be read in this order: tensor.py, operation.py, backward.py; ops.py, shapes.py, products.py; gradcheck.py and
 derivatives.py; then the fused operations, each a plain twin and a fast kernel: fused.py, norms.py, attention.py,
 losses.py. The rest serves these: state.py the switches, guards.py what must not change, methods.py the operators,
-recompute.py memory for time.
+recompute.py memory for time, later.py gradients made where they will lie.
 """
 
 from minilm.autograd import methods  # gives Tensor its operators

@@ -206,6 +206,7 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, out: np.ndarray, how: _
 
 def _kept(p: np.ndarray, tile: _Tile, how: _Reading) -> np.ndarray:
     """keep_scale · p where keep, else 0."""
+    assert how.keep is not None
     kept = p * tile.of_scores(how.keep)
     kept *= how.keep_scale
     return kept
@@ -298,7 +299,7 @@ def _(qkv, heads, mask, causal, scale, keep, keep_scale, bias, *, save):
     B, T, D = _check_packed(qkv, heads, mask, keep, bias)
     q, k, v = _unpacked(qkv, heads, 3)
     lengths = _lengths(qkv.reshape(B, T, 3, heads, D // heads)).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, 1)
-    how = _reading((B, heads, T, T), *lengths[:2], _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
+    how = _reading((B, heads, T, T), lengths[0], lengths[1], _scale_of(scale, q), mask, causal, keep, keep_scale, bias)
     y = np.empty((B, T, D), qkv.dtype)
     (out,) = _unpacked(y, heads, 1)
     saved = _attend(q, k, v, out, how, save)

@@ -40,7 +40,7 @@ def _(x, weight, bias, epsilon, *, save):
         return _affine(y, weight, bias, y).reshape(x.shape), None
     normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
     inverse = np.empty((len(rows), 1), x.dtype)
-    for part in row_chunks(*rows.shape, CHUNK):
+    for part in row_chunks(len(rows), rows.shape[1], CHUNK):
         n = np.subtract(rows[part], rows[part] @ _averaging(rows.shape[1], x.dtype.char), out=normal[part])
         inverse[part] = _inverse_root(n, epsilon)
         n *= inverse[part]
@@ -58,7 +58,7 @@ def _(g, residuals):
     g2 = g.reshape(normal.shape)
     D, gx = normal.shape[1], np.empty(normal.shape, g.dtype)
     gweight = None if weight is None else np.zeros(D, g.dtype)
-    for part in row_chunks(*normal.shape, CHUNK):
+    for part in row_chunks(len(normal), normal.shape[1], CHUNK):
         n, h = normal[part], _scale_back(g2[part], normal[part], weight, gx[part], gweight)
         rest = n * (np.vecdot(h, n)[:, None] * (1 / D))
         rest += h @ _averaging(D, g.dtype.char)
@@ -121,7 +121,7 @@ def _(x, weight, epsilon, *, save):
         return _affine(y, weight, None, y).reshape(x.shape), None
     normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
     inverse = np.empty((len(rows), 1), x.dtype)
-    for part in row_chunks(*rows.shape, CHUNK):
+    for part in row_chunks(len(rows), rows.shape[1], CHUNK):
         inverse[part] = _inverse_root(rows[part], epsilon)
         np.multiply(rows[part], inverse[part], out=normal[part])
         _affine(normal[part], weight, None, y[part])
@@ -134,7 +134,7 @@ def _(g, residuals):
     normal, inverse, weight = residuals
     g2, gx = g.reshape(normal.shape), np.empty(normal.shape, g.dtype)
     gweight = None if weight is None else np.zeros(normal.shape[1], g.dtype)
-    for part in row_chunks(*normal.shape, CHUNK):
+    for part in row_chunks(len(normal), normal.shape[1], CHUNK):
         n, h = normal[part], _scale_back(g2[part], normal[part], weight, gx[part], gweight)
         h -= n * (np.vecdot(h, n)[:, None] * (1 / n.shape[1]))
         h *= inverse[part]

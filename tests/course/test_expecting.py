@@ -216,7 +216,9 @@ class TestLocal:
         local(f, plain=True)(x, n)
         assert x.tolist() == [0.0, 0.0] and n.tolist() == [0, 0]
 
-    @pytest.mark.parametrize("result", [object(), np.array(["a"]), {1, 2}, (1, object())], ids=["object", "text", "set", "tuple"])
+    @pytest.mark.parametrize(
+        "result", [object(), np.array(["a"]), {1, 2}, (1, object())], ids=["object", "text", "set", "tuple"]
+    )
     def test_what_is_no_data_is_refused(self, result):
         def f():
             return result

@@ -24,6 +24,13 @@ TASKS = [(about, task) for about in ABOUTS for task in load(about).tasks.values(
 
 each_lesson = pytest.mark.parametrize("about", ABOUTS, ids=lambda about: about.short)
 each_task = pytest.mark.parametrize(("about", "task"), TASKS, ids=[f"{task.number}" for _, task in TASKS])
+one_task_and_slowly_each = pytest.mark.parametrize(
+    ("about", "task"),
+    [
+        pytest.param(about, task, id=task.number, marks=() if task.number.endswith(".1") else pytest.mark.slow)
+        for about, task in TASKS
+    ],
+)
 
 
 @functools.cache
@@ -174,8 +181,9 @@ class TestTasks:
         assert all(m.hint.rstrip().endswith(("?", ".")) and len(m.hint) > 20 for m in mutants)
         assert len(bank.variants_of(task.number)) >= 3
 
-    @each_task
+    @one_task_and_slowly_each
     def test_its_properties_tell_right_from_wrong(self, about, task, pytestconfig):
+        """`make lessons-check` prints the same as a table."""
         thorough = pytestconfig.getoption("--thorough")
         found = check_task(load(about), task, right=100 if thorough else 10, wrong=300 if thorough else 60)
         assert [mutant.misconception for mutant in found.survivors] == []
