@@ -82,7 +82,7 @@ def test_a_long_chain_neither_recurses_nor_dawdles() -> None:
     assert step.grad.item() == 20_000
     assert x.grad.item() == 1
     forward, backward = np.diff(times)
-    assert backward < 2 * forward  # less time on any machine, unless each step goes through a list of all
+    assert backward < 10 * forward  # on any machine, unless each step goes through a list of all: hundreds of times
     deep = x
     for _ in range(60_000):
         deep = deep + step
