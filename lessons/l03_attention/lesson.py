@@ -318,7 +318,6 @@ there is one text for which everybody does: tokens drawn at random. Nothing in i
 fall below the source's entropy (lesson 1).
 """
 # %%
-V, T, D = 16, 16, 32
 L.ask("L3.5a", "Tokens are drawn at random from 16. Below which loss does no honest model come?", {
     "0 nats": None,
     "2.77 nats": True,
@@ -332,6 +331,9 @@ L.ask("L3.5b", "One attention is trained with each mask on such tokens. Which lo
 
 
 # %%
+V, T, D = 16, 16, 32
+
+
 class OneAttention(nn.Module):
     """Embedding and positions, one attention whose weights come from the scores by `way`, a head over the vocabulary."""
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from minilm.course.banks import About, find_lesson
-from minilm.course.cells import Cell, read_cells
+from minilm.course.cells import Cell, read_cells, without_questions
+from minilm.course.tex import readable
 from minilm.errors import MinilmError
 from minilm.i18n import tr
 from minilm.resources import cache_folder
+
+WIDTH = 100  # of prose, on a terminal that is wider
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def execute(path: Path, prose: bool = False, step: bool = False) -> dict[str, An
             if step and prose:
                 input(tr("Enter goes on "))
             continue
+        if prose:
+            show_code(without_questions(cell.source))
         # The empty lines before it put the code where it stands in the file, for tracebacks and inspect.getsource.
         code = compile("\n" * (cell.line - 1) + cell.source, str(path), "exec")
         exec(code, namespace)
@@ -130,9 +135,23 @@ def show_prose(cell: Cell, whole: bool) -> None:
 
         console = Console()
         console.print()
-        console.print(Markdown(cell.prose or ""), width=min(console.width, 100))
+        console.print(Markdown(readable(cell.prose or "")), width=min(console.width, WIDTH))
     else:
         print(f"\n{cell.prose}\n")
+
+
+def show_code(source: str) -> None:
+    """Code before it runs, if there is any to show."""
+    if not source:
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.syntax import Syntax
+
+        console = Console()
+        console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
+    else:
+        print(f"```python\n{source}\n```")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from minilm.course.banks import About
+from minilm.course.cells import without_questions
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
+
+# A cell that only asks names the right option, so its code is folded away, in Jupyter and in Colab.
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form", "tags": ["hide-input"]}
 
 
 def make_notebook(about: About, path: Path, force: bool = False) -> Path:
@@ -21,6 +25,9 @@ def make_notebook(about: About, path: Path, force: bool = False) -> Path:
             tr("{path} is there already; choose another name with --out, or --force to write over it", path=path)
         )
     notebook = jupytext.reads((about.folder / "lesson.py").read_text("utf-8"), fmt="py:percent")
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not without_questions(cell.source):
+            cell.metadata |= FOLDED
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     write_atomically(path, jupytext.writes(notebook, fmt="ipynb"))
     return path

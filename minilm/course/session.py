@@ -136,7 +136,7 @@ class Lesson:
                 from rich.console import Console
                 from rich.syntax import Syntax
 
-                Console().print(Syntax(source, "python", theme="ansi_light", background_color="default"))
+                Console().print(Syntax(source, "python"))
             else:
                 print(source)
 
