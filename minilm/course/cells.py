@@ -26,11 +26,11 @@ class Cell:
         return match[1] if match else None
 
 
-def without_questions(source: str) -> str:
-    """Code as the learner may see it before it runs: `L.ask(…)`, which names the right option, is left out."""
+def without(source: str, *methods: str) -> str:
+    """Code without its statements `L.method(…)`: without "ask", which names the right option, a learner may see it."""
     lines = source.split("\n")
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("L.ask("):
+        if isinstance(node, ast.Expr) and ast.unparse(node).startswith(tuple(f"L.{method}(" for method in methods)):
             lines[node.lineno - 1 : node.end_lineno] = [""] * ((node.end_lineno or node.lineno) - node.lineno + 1)
     return "\n".join(lines).strip("\n")
 

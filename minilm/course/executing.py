@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.course.banks import About, find_lesson
-from minilm.course.cells import Cell, read_cells, without_questions
+from minilm.course.cells import Cell, read_cells, without
 from minilm.course.tex import readable
 from minilm.errors import MinilmError
 from minilm.i18n import tr
@@ -115,7 +115,7 @@ def execute(path: Path, prose: bool = False, step: bool = False) -> dict[str, An
                 input(tr("Enter goes on "))
             continue
         if prose:
-            show_code(without_questions(cell.source))
+            show_code(without(cell.source, "ask", "answer", "said"))
         # The empty lines before it put the code where it stands in the file, for tracebacks and inspect.getsource.
         code = compile("\n" * (cell.line - 1) + cell.source, str(path), "exec")
         exec(code, namespace)
@@ -149,6 +149,7 @@ def show_code(source: str) -> None:
         from rich.syntax import Syntax
 
         console = Console()
+        console.print()
         console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
     else:
         print(f"```python\n{source}\n```")

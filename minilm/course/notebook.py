@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from minilm.course.banks import About
-from minilm.course.cells import without_questions
+from minilm.course.cells import without
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
@@ -26,7 +26,7 @@ def make_notebook(about: About, path: Path, force: bool = False) -> Path:
         )
     notebook = jupytext.reads((about.folder / "lesson.py").read_text("utf-8"), fmt="py:percent")
     for cell in notebook.cells:
-        if cell.cell_type == "code" and not without_questions(cell.source):
+        if cell.cell_type == "code" and not without(cell.source, "ask"):
             cell.metadata |= FOLDED
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     write_atomically(path, jupytext.writes(notebook, fmt="ipynb"))

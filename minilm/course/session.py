@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import inspect
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -71,9 +72,10 @@ class Lesson:
             raise ConfigError(tr("question {label} is asked twice", label=label))
         if len(options) < 2 or [value for value in options.values() if value is True] != [True]:
             raise ConfigError(tr("question {label}: one option must be True, of two or more", label=label))
-        print(f"\n{label}  {question}")
+        print()
+        say(f"{label}  {question}")
         for letter, option in zip("abcdefgh", options, strict=False):
-            print(f"  {letter}) {option}")
+            say(f"  {letter}) {option}", "     ")
         self._asked[label] = options, self._choose(list(options)) if RUN.step else None
 
     def _choose(self, options: list[str]) -> str | None:
@@ -100,7 +102,7 @@ class Lesson:
             print(tr("as you predicted") if chosen == right else tr("you predicted: {chosen}", chosen=chosen))
             hint = self.bank.hint(options[chosen]) if isinstance(options[chosen], str) else None
             if hint:
-                print(hint)
+                say(hint)
 
     # ---------------------------------------------------------------------------------------- numbers, figures, source
 
@@ -125,7 +127,7 @@ class Lesson:
             display(Image(filename=str(path)))
             print(caption)
         else:
-            print(tr("figure {path}: {caption}", path=path, caption=caption))
+            say(tr("figure {path}: {caption}", path=path, caption=caption))
         return path
 
     def show(self, *functions: Any) -> None:
@@ -209,6 +211,14 @@ class Lesson:
             tr("{held} of {n} claims hold; {seconds:.0f} s; figures and claims.json in {folder}", held=held,
                n=len(verdicts), seconds=seconds, folder=self.folder)
         )  # fmt: skip
+
+
+def say(text: str, indent: str = "") -> None:
+    """Print a line; on a terminal broken between words, later lines after the indent."""
+    if sys.stdout.isatty():
+        width = min(100, shutil.get_terminal_size().columns)
+        text = textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    print(text)
 
 
 def digest(folder: Path) -> str:

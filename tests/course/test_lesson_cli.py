@@ -74,7 +74,7 @@ class TestRun:
     def test_with_its_prose_and_elsewhere(self, folder, here, tmp_path):
         _, said, _ = here(folder, "--prose", "--out", "there", main=executing.main)
         assert "# Lesson 7. Squares\n\n- **L7.1** Squares.\n\nIt holds 0.25 things.\n" in said
-        assert "```python\nL.answer(" in said and "L.ask(" not in said
+        assert "```python\nfig, axes = subplots()\n" in said and "L.ask(" not in said and "L.said(" not in said
         assert (tmp_path / "there" / "claims.json").is_file() and not (tmp_path / "runs").exists()
 
     @pytest.mark.parametrize(
