@@ -142,6 +142,7 @@ def show_prose(cell: Cell, whole: bool) -> None:
 
 def show_code(source: str) -> None:
     """Code before it runs, if there is any to show."""
+    source = source.replace("  # fmt: skip", "")
     if not source:
         return
     if sys.stdout.isatty():

@@ -23,7 +23,7 @@ from minilm.course.banks import Bank, load
 from minilm.course.implementations import Local
 from minilm.course.proving import Verdict, prove
 from minilm.course.said import agrees
-from minilm.course.tables import table
+from minilm.course.tables import in_notebook, table
 from minilm.errors import ConfigError, MinilmError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
@@ -193,9 +193,18 @@ class Lesson:
 
     def _report(self, verdicts: Sequence[Verdict]) -> None:
         seconds = time.perf_counter() - self._started
-        rows = [(v.claim.number, v.claim.what, tr("holds") if v.passed else tr("FAILS")) for v in verdicts]
+        names = {task.number: task.name for task in self.bank.tasks.values()}
+        rows = [
+            (
+                v.claim.number,
+                names.get(v.claim.number, "minilm"),
+                v.claim.what,
+                tr("holds") if v.passed else tr("FAILS"),
+            )
+            for v in verdicts
+        ]
         print()
-        table([tr("claim"), tr("what"), tr("verdict")], rows, [not v.passed for v in verdicts])
+        table([tr("claim"), tr("of"), tr("what"), tr("verdict")], rows, [not v.passed for v in verdicts])
         record = {
             "lesson": self.bank.about.folder.name,
             "digest": digest(self.bank.about.folder),
@@ -227,9 +236,3 @@ def digest(folder: Path) -> str:
     for path in sorted(folder.glob("*.*")):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
-
-
-def in_notebook() -> bool:
-    """Whether a notebook's kernel runs this."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return shell is not None and hasattr(shell, "kernel")

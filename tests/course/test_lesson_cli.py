@@ -210,6 +210,7 @@ class TestOpen:
         assert kinds == ["markdown", "code", "markdown", "code", "code", "code"]
         assert "".join(notebook["cells"][0]["source"]).startswith("# Lesson 7. Squares")
         folded = [cell["metadata"].get("jupyter", {}).get("source_hidden", False) for cell in notebook["cells"]]
+        assert "".join(notebook["cells"][5]["source"]) == "L.prove();"
         assert folded == [False, False, False, True, False, False], "only the cell that asks"
         assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
