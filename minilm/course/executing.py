@@ -112,7 +112,7 @@ def execute(path: Path, prose: bool = False, step: bool = False) -> dict[str, An
         if cell.prose is not None:
             show_prose(cell, prose)
             if step and prose:
-                input(tr("Enter goes on "))
+                input(tr("Enter goes on") + " ")
             continue
         if prose:
             show_code(without(cell.source, "ask", "answer", "said"))

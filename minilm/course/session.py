@@ -81,7 +81,7 @@ class Lesson:
     def _choose(self, options: list[str]) -> str | None:
         letters = "abcdefgh"[: len(options)]
         while True:
-            typed = input(tr("your prediction ({first} to {last}): ", first=letters[0], last=letters[-1])).strip()
+            typed = input(tr("your prediction ({first} to {last}):", first=letters[0], last=letters[-1]) + " ").strip()
             if len(typed) == 1 and typed.lower() in letters:
                 return options[letters.index(typed.lower())]
 
@@ -160,7 +160,7 @@ class Lesson:
         """How long a block takes, printed after it."""
         start = time.perf_counter()
         yield
-        print(tr("{what}: {seconds:.1f} s", what=what, seconds=time.perf_counter() - start))
+        print(f"{what}: {time.perf_counter() - start:.1f} s")
 
     # --------------------------------------------------------------------------------------------------------- proofs
 
