@@ -20,6 +20,7 @@ from minilm.i18n import tr
 from minilm.resources import cache_folder
 
 WIDTH = 100  # of prose, on a terminal that is wider
+FENCED = "```python\n{source}\n```"
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def show_code(source: str) -> None:
         console.print()
         console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
     else:
-        print(f"```python\n{source}\n```")
+        print(FENCED.format(source=source))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from minilm.i18n import tr
 class Raised(MinilmError):
     """The function under test could not answer: it raised, or gave back no data. kind: raised, missing, type."""
 
-    def __init__(self, message: str, kind: str = "raised"):
+    def __init__(self, message: str, *, kind: str = "raised"):
         super().__init__(message)
         self.kind = kind
 
@@ -94,7 +94,7 @@ class Local(Implementation):
 
     def _run(self, name: str, arguments: list[Any]) -> Any:
         if name not in self._functions:
-            raise Raised(tr("there is no function {name}", name=name), "missing")
+            raise Raised(tr("there is no function {name}", name=name), kind="missing")
         try:
             return self._functions[name](*arguments)
         except Exception as error:
@@ -131,7 +131,7 @@ def data_of(name: str, result: Any) -> Any:
         raise Raised(
             tr("{name} returned {kind}; wanted are arrays, numbers, text, or tuples of these", name=name,
                kind=type(x).__name__),
-            "type",
+            kind="type",
         )  # fmt: skip
 
     return _each(result, leaf)
