@@ -38,7 +38,7 @@ def run_lesson(about: About, out: Path, prose: bool = False, step: bool = False)
     """Run a lesson in a fresh process, which speaks for itself."""
     record = out / "claims.json"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "minilm.course.executing", str(about.folder), "--out", str(out)]
+    command = [sys.executable, "-m", "minilm.course.executing", str(about.folder.resolve()), "--out", str(out)]
     command += ["--prose"] * prose + ["--step"] * step
     keep_notes_away()
     environment = {"MPLBACKEND": "agg", "PYTHONUNBUFFERED": "1", **os.environ}
@@ -78,7 +78,7 @@ def keep_notes_away() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Execute the cells one after another. Exit status: 0; 1 after an error, which has been printed; 130 for Ctrl-C."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("lesson", type=Path)
+    parser.add_argument("lesson")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--prose", action="store_true")
     parser.add_argument("--step", action="store_true")
