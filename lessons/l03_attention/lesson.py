@@ -45,8 +45,10 @@ $$y = \sum_s p_s v_s, \qquad p_s = \frac{e^{\beta\, q \cdot k_s}}{\sum_{s'} e^{\
 
 $q$ is the **query**, what is looked for; $k_s$ is the **key** of entry $s$, by which it is found; $v_s$ is its
 **value**, what is handed over; $\beta \ge 0$ is the sharpness. The $p_s$ are a softmax, so they are above 0 and sum
-to 1. This is how a neural Turing machine addresses its memory (Graves et al. 2014, section 3.3), and, with
-$\beta = 1/\sqrt{K}$, it is attention.
+to 1. With the cosine for a match, a neural Turing machine reads its memory like this (Graves et al. 2014, section
+3.3.1); attention came to language in translation, where each word that is written looks back at the source (Bahdanau
+et al. 2015). With the inner product and $\beta = 1/\sqrt{K}$, for keys of $K$ entries, it is that of the Transformer
+(Vaswani et al. 2017, section 3.2.1).
 
 Below, three animals stand in three directions, with their weights in kilograms for values; we ask in a direction
 between cat and lion, nearer to the lion.
@@ -313,12 +315,11 @@ L.figure(fig, "leaks", "The largest derivative of what t reads by token s. Above
 
 # %% [markdown]
 r"""
-The Jacobian finds a leak without any training. A loss finds it as well if we know what no honest model can reach, and
-there is one text for which everybody does: tokens drawn at random. Nothing in it can be learned, so the loss cannot
-fall below the source's entropy (lesson 1).
+The Jacobian finds a leak without any training. A loss finds it as well, where we know what no honest model can reach.
+For one kind of text everybody knows that: tokens drawn at random. Nothing in it can be learned, so no honest loss
+falls below the source's entropy (lesson 1).
 """
 # %%
-V, T, D = 16, 16, 32
 L.ask("L3.5a", "Tokens are drawn at random from 16. Below which loss does no honest model come?", {
     "0 nats": None,
     "2.77 nats": True,
@@ -332,6 +333,9 @@ L.ask("L3.5b", "One attention is trained with each mask on such tokens. Which lo
 
 
 # %%
+V, T, D = 16, 16, 32
+
+
 class OneAttention(nn.Module):
     """Embedding and positions, one attention whose weights come from the scores by `way`, a head over the vocabulary."""
 
@@ -689,20 +693,23 @@ r"""
 - A finite number for $-\infty$. Training pushed real scores below it and read the future: losses near 0, and nonsense
   when asked to write (karpathy/minGPT#75, "Perfect training and evaluation loss, but terrible test-time
   performance"). It also happens to trained models on plain text, at −100,000
-  (TransformerLensOrg/TransformerLens#318).
+  (TransformerLensOrg/TransformerLens#318). And a slip of the sign of the exponent, $10^{-9}$ for $10^9$, masks
+  nothing at all (Shujun-He/RibonanzaNet#5, "attention value is not masked out by attention mask").
 - A mask that is lost on the way. A second path through the code, taken with dropout or when weights are asked for,
   had none (keras-team/keras#23038); the causal mask was skipped when no other mask was given
-  (facebookresearch/xformers#103); four decoders read the future after a refactoring, which was found by a loss of
+  (facebookresearch/xformers#103); from one version on, four decoders read the future, which was found by a loss of
   almost 0 on random tokens (huggingface/transformers#48745). L3.5 is the test for all of these: run it on every path.
 - A row with nothing to read: $-\infty - (-\infty)$ gives NaN, in the values or, worse, in the gradient only
   (tracel-ai/burn#4694, "attention_fallback produces NaN for fully-masked rows";
   jadore801120/attention-is-all-you-need-pytorch#5, "nan loss when training").
 - Why not multiply by the mask? Asked again and again, and answered by $e^0 = 1$ (huggingface/transformers#542,
   "Clarifying attention mask").
-- Heads made by a reshape without a transpose (reczoo/FuxiCTR#30), or put together without one. The second was found
-  after years: the toy task of that repository could be learned all the same (jsbaan/transformer-from-scratch#6).
+- Heads made by a reshape without a transpose (reczoo/FuxiCTR#30, "MultiHeadAttention bug when num_heads is greater
+  than 1"), or put together without one: the toy task of that repository was learned all the same, so nobody noticed
+  (jsbaan/transformer-from-scratch#6).
 - Padding on the left moves the text to later positions, unless somebody counts positions from the first token: a
-  model with learned positions then answers wrongly for every text but the longest (ndif-team/nnsight#672).
+  model with learned positions then answers wrongly for every text but the longest, without an error
+  (ndif-team/nnsight#672).
 
 ## Sources
 

@@ -26,6 +26,15 @@ class Cell:
         return match[1] if match else None
 
 
+def without(source: str, *methods: str) -> str:
+    """Code without its statements `L.method(…)`: without "ask", which names the right option, a learner may see it."""
+    lines = source.split("\n")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Expr) and ast.unparse(node).startswith(tuple(f"L.{method}(" for method in methods)):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * ((node.end_lineno or node.lineno) - node.lineno + 1)
+    return "\n".join(lines).strip("\n")
+
+
 def read_cells(path: Path) -> list[Cell]:
     """The cells of a script. DataError for a marker or a prose cell that is not as it should be."""
     lines = path.read_text("utf-8").split("\n")

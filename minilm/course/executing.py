@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from minilm.course.banks import About, find_lesson
-from minilm.course.cells import Cell, read_cells
+from minilm.course.cells import Cell, read_cells, without
+from minilm.course.tex import readable
 from minilm.errors import MinilmError
 from minilm.i18n import tr
 from minilm.resources import cache_folder
+
+WIDTH = 100  # of prose, on a terminal that is wider
+FENCED = "```python\n{source}\n```"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def run_lesson(about: About, out: Path, prose: bool = False, step: bool = False)
     """Run a lesson in a fresh process, which speaks for itself."""
     record = out / "claims.json"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "minilm.course.executing", str(about.folder), "--out", str(out)]
+    command = [sys.executable, "-m", "minilm.course.executing", str(about.folder.resolve()), "--out", str(out)]
     command += ["--prose"] * prose + ["--step"] * step
     keep_notes_away()
     environment = {"MPLBACKEND": "agg", "PYTHONUNBUFFERED": "1", **os.environ}
@@ -74,7 +78,7 @@ def keep_notes_away() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Execute the cells one after another. Exit status: 0; 1 after an error, which has been printed; 130 for Ctrl-C."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("lesson", type=Path)
+    parser.add_argument("lesson")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--prose", action="store_true")
     parser.add_argument("--step", action="store_true")
@@ -109,8 +113,10 @@ def execute(path: Path, prose: bool = False, step: bool = False) -> dict[str, An
         if cell.prose is not None:
             show_prose(cell, prose)
             if step and prose:
-                input(tr("Enter goes on "))
+                input(tr("Enter goes on") + " ")
             continue
+        if prose:
+            show_code(without(cell.source, "ask", "answer", "said"))
         # The empty lines before it put the code where it stands in the file, for tracebacks and inspect.getsource.
         code = compile("\n" * (cell.line - 1) + cell.source, str(path), "exec")
         exec(code, namespace)
@@ -130,9 +136,25 @@ def show_prose(cell: Cell, whole: bool) -> None:
 
         console = Console()
         console.print()
-        console.print(Markdown(cell.prose or ""), width=min(console.width, 100))
+        console.print(Markdown(readable(cell.prose or "")), width=min(console.width, WIDTH))
     else:
         print(f"\n{cell.prose}\n")
+
+
+def show_code(source: str) -> None:
+    """Code before it runs, if there is any to show."""
+    source = source.replace("  # fmt: skip", "")
+    if not source:
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.syntax import Syntax
+
+        console = Console()
+        console.print()
+        console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
+    else:
+        print(FENCED.format(source=source))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Unmet(MinilmError, AssertionError):
     kind: value, shape, type, nan, gradient, or constant (the answer does not depend on what is asked).
     """
 
-    def __init__(self, what: str, kind: str = "value", expected: Any = None, got: Any = None):
+    def __init__(self, what: str, expected: Any = None, got: Any = None, *, kind: str = "value"):
         super().__init__(what)
         self.what, self.kind, self.expected, self.got = what, kind, expected, got
 
@@ -35,7 +35,7 @@ def expect(condition: Any, what: str, *, expected: Any = None, got: Any = None) 
         )
     if not holds.all():
         at = "" if holds.ndim == 0 else _at(np.unravel_index(int(np.argmin(holds)), holds.shape))
-        raise Unmet(what + at, kind="value", expected=expected, got=got)
+        raise Unmet(what + at, expected, got)
 
 
 def expect_shape(got: Any, shape: Sequence[int], what: str = "the result") -> None:
@@ -43,8 +43,8 @@ def expect_shape(got: Any, shape: Sequence[int], what: str = "the result") -> No
     found = _array(got)
     if found is None or found.shape != tuple(shape):
         seen = type(got).__name__ if found is None else found.shape
-        raise Unmet(tr("{what}: wanted shape {wanted}, got {seen}", what=what, wanted=tuple(shape), seen=seen),
-                    kind="shape", expected=tuple(shape), got=seen)  # fmt: skip
+        said = tr("{what}: wanted shape {wanted}, got {seen}", what=what, wanted=tuple(shape), seen=seen)
+        raise Unmet(said, tuple(shape), seen, kind="shape")
 
 
 def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) -> None:
@@ -54,19 +54,17 @@ def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) ->
     """
     if isinstance(expected, dict):
         if not isinstance(got, dict) or set(got) != set(expected):
-            raise Unmet(tr("{what}: other keys", what=what), kind="type", expected=expected, got=got)
+            raise Unmet(tr("{what}: other keys", what=what), expected, got, kind="type")
         for key, part in expected.items():
             expect_close(got[key], part, f"{what}, {key}", tolerance)
     elif isinstance(expected, (tuple, list)) and not _is_numbers(expected):
         if not isinstance(got, (tuple, list)) or len(got) != len(expected):
-            raise Unmet(
-                tr("{what}: wanted {n} parts", what=what, n=len(expected)), kind="type", expected=expected, got=got
-            )
+            raise Unmet(tr("{what}: wanted {n} parts", what=what, n=len(expected)), expected, got, kind="type")
         for i, (g, e) in enumerate(zip(got, expected, strict=True)):
             expect_close(g, e, f"{what}, {i}", tolerance)
     elif expected is None or isinstance(expected, (str, bool)):
         if type(got) is not type(expected) or got != expected:
-            raise Unmet(what, kind="value", expected=expected, got=got)
+            raise Unmet(what, expected, got)
     else:
         _expect_close_arrays(got, np.asarray(expected), what, tolerance)
 
@@ -74,20 +72,12 @@ def expect_close(got: Any, expected: Any, what: str, tolerance: float = 1e-9) ->
 def _expect_close_arrays(got: Any, expected: np.ndarray, what: str, tolerance: float) -> None:
     found = _array(got)
     if found is None:
-        raise Unmet(
-            tr("{what}: wanted numbers, got {seen}", what=what, seen=type(got).__name__),
-            kind="type",
-            expected=expected,
-            got=got,
-        )
+        said = tr("{what}: wanted numbers, got {seen}", what=what, seen=type(got).__name__)
+        raise Unmet(said, expected, got, kind="type")
     expect_shape(found, expected.shape, what)
     if expected.dtype.kind == "b" and found.dtype.kind != "b":
-        raise Unmet(
-            tr("{what}: wanted booleans, got {seen}", what=what, seen=found.dtype),
-            kind="type",
-            expected=expected,
-            got=found,
-        )
+        said = tr("{what}: wanted booleans, got {seen}", what=what, seen=found.dtype)
+        raise Unmet(said, expected, found, kind="type")
     if not np.isfinite(expected).all():
         same = (found == expected) | (np.isnan(found) & np.isnan(expected))
         wrong = ~np.where(
@@ -98,7 +88,7 @@ def _expect_close_arrays(got: Any, expected: np.ndarray, what: str, tolerance: f
     if wrong.any():
         kind = "nan" if np.isnan(found[wrong]).any() else "value"
         at = "" if wrong.ndim == 0 else _at(np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-        raise Unmet(what + at, kind, expected, found)
+        raise Unmet(what + at, expected, found, kind=kind)
 
 
 def _near(found: np.ndarray, expected: np.ndarray, tolerance: float) -> np.ndarray:
@@ -144,8 +134,8 @@ def expect_gradient(
         g = np.zeros(x.shape) if found is None else np.asarray(found[place])
         title = what or tr("the gradient of {name} with respect to argument {i}", name=function.name, i=i + 1)
         if g.shape != x.shape:
-            raise Unmet(tr("{what}: wanted shape {wanted}, got {seen}", what=title, wanted=x.shape, seen=g.shape),
-                        kind="gradient", expected=x.shape, got=g.shape)  # fmt: skip
+            said = tr("{what}: wanted shape {wanted}, got {seen}", what=title, wanted=x.shape, seen=g.shape)
+            raise Unmet(said, x.shape, g.shape, kind="gradient")
         v = rng.standard_normal(x.shape)
         numeric, exact = along(v), float((g * v).sum())
         scale = max(abs(numeric), abs(exact), 0.1 * float(np.sqrt((g * g).sum())))
@@ -153,7 +143,7 @@ def expect_gradient(
             slopes = np.array([along(unit.reshape(x.shape)) for unit in np.eye(x.size)]).reshape(x.shape)
             if found is None:
                 title = tr("{what}: no gradient flows, the result has left the graph", what=title)
-            raise Unmet(title, kind="gradient", expected=slopes, got=g)
+            raise Unmet(title, slopes, g, kind="gradient")
 
 
 def _seed(arguments: Sequence[Any]) -> int:

@@ -19,7 +19,7 @@ from minilm.i18n import tr
 class Raised(MinilmError):
     """The function under test could not answer: it raised, or gave back no data. kind: raised, missing, type."""
 
-    def __init__(self, message: str, kind: str = "raised"):
+    def __init__(self, message: str, *, kind: str = "raised"):
         super().__init__(message)
         self.kind = kind
 

@@ -85,7 +85,7 @@ def task(number: str, points: float = 1, keep: int = 0, *, worked: bool = False,
 def claim(number: str, what: str, *strategies: Any, examples: int | None = None) -> Callable:
     """Mark a property. One strategy yields whole cases (tuples); of several each yields one argument; none: one run.
 
-    examples: how many cases are tried, where a run does not say; for checks that take long.
+    examples: the most cases that are ever tried, for checks that take long.
     """
     check_number(number)
     return lambda function: _put(function, Claim(number, what, function, strategies, examples))

@@ -1,6 +1,7 @@
 """Running a claim: hypothesis makes the cases from a seed, and the verdict says what was met, or what was not."""
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,9 +46,9 @@ def prove(
 ) -> Verdict:
     """Try a claim on cases made from the seed, against `impl` if it is about a task, whose function is named `task`.
 
-    shrink: look for the smallest failing case; without it the first one is reported. The same seed gives the same
-    cases, whatever was run before. An implementation fails a claim as well if in all cases together it answered with
-    nothing but one and the same number.
+    examples: how many cases, or as many as the claim allows if these are fewer. shrink: look for the smallest failing
+    case; without it the first one is reported. The same seed gives the same cases, whatever was run before. An
+    implementation fails a claim as well if in all cases together it answered with nothing but one and the same number.
     """
     if claim.of_task and (impl is None or not task):
         raise ConfigError(
@@ -56,7 +57,7 @@ def prove(
     run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return run.all(seed, examples or claim.examples or EXAMPLES, shrink)
+        return run.all(seed, min(examples or EXAMPLES, claim.examples or sys.maxsize), shrink)
 
 
 class Watched(Implementation):
@@ -144,7 +145,7 @@ class _Run:
             self._remember(case, error.kind, str(error))
             raise
         except Exception as error:
-            if self.impl is None or isinstance(error, ConfigError):
+            if self.impl is None:
                 raise
             message = tr("the answer cannot be used: {kind}: {what}", kind=type(error).__name__, what=error)
             self._remember(case, "unusable", message)
@@ -179,7 +180,7 @@ def _of_the_seed_alone() -> Iterator[None]:
 
 
 class _Unusable(Exception):
-    """A property stumbled over what the function returned."""
+    """A property stumbled over what the function returned, or over itself: then the reference fails it too."""
 
 
 def _cases(claim: Claim) -> Any:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import inspect
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -22,7 +23,7 @@ from minilm.course.banks import Bank, load
 from minilm.course.implementations import Local
 from minilm.course.proving import Verdict, prove
 from minilm.course.said import agrees
-from minilm.course.tables import table
+from minilm.course.tables import in_notebook, table
 from minilm.errors import ConfigError, MinilmError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
@@ -71,15 +72,16 @@ class Lesson:
             raise ConfigError(tr("question {label} is asked twice", label=label))
         if len(options) < 2 or [value for value in options.values() if value is True] != [True]:
             raise ConfigError(tr("question {label}: one option must be True, of two or more", label=label))
-        print(f"\n{label}  {question}")
+        print()
+        say(f"{label}  {question}")
         for letter, option in zip("abcdefgh", options, strict=False):
-            print(f"  {letter}) {option}")
+            say(f"  {letter}) {option}", "     ")
         self._asked[label] = options, self._choose(list(options)) if RUN.step else None
 
     def _choose(self, options: list[str]) -> str | None:
         letters = "abcdefgh"[: len(options)]
         while True:
-            typed = input(tr("your prediction ({first} to {last}): ", first=letters[0], last=letters[-1])).strip()
+            typed = input(tr("your prediction ({first} to {last}):", first=letters[0], last=letters[-1]) + " ").strip()
             if len(typed) == 1 and typed.lower() in letters:
                 return options[letters.index(typed.lower())]
 
@@ -100,7 +102,7 @@ class Lesson:
             print(tr("as you predicted") if chosen == right else tr("you predicted: {chosen}", chosen=chosen))
             hint = self.bank.hint(options[chosen]) if isinstance(options[chosen], str) else None
             if hint:
-                print(hint)
+                say(hint)
 
     # ---------------------------------------------------------------------------------------- numbers, figures, source
 
@@ -127,7 +129,7 @@ class Lesson:
             display(Image(filename=str(path)))
             print(caption)
         else:
-            print(tr("figure {path}: {caption}", path=path, caption=caption))
+            say(tr("figure {path}: {caption}", path=path, caption=caption))
         return path
 
     def show(self, *functions: Any) -> None:
@@ -138,7 +140,7 @@ class Lesson:
                 from rich.console import Console
                 from rich.syntax import Syntax
 
-                Console().print(Syntax(source, "python", theme="ansi_light", background_color="default"))
+                Console().print(Syntax(source, "python"))
             else:
                 print(source)
 
@@ -160,7 +162,7 @@ class Lesson:
         """How long a block takes, printed after it."""
         start = time.perf_counter()
         yield
-        print(tr("{what}: {seconds:.1f} s", what=what, seconds=time.perf_counter() - start))
+        print(f"{what}: {time.perf_counter() - start:.1f} s")
 
     # --------------------------------------------------------------------------------------------------------- proofs
 
@@ -193,9 +195,18 @@ class Lesson:
 
     def _report(self, verdicts: Sequence[Verdict]) -> None:
         seconds = time.perf_counter() - self._started
-        rows = [(v.claim.number, v.claim.what, tr("holds") if v.passed else tr("FAILS")) for v in verdicts]
+        names = {task.number: task.name for task in self.bank.tasks.values()}
+        rows = [
+            (
+                v.claim.number,
+                names.get(v.claim.number, "minilm"),
+                v.claim.what,
+                tr("holds") if v.passed else tr("FAILS"),
+            )
+            for v in verdicts
+        ]
         print()
-        table([tr("claim"), tr("what"), tr("verdict")], rows, [not v.passed for v in verdicts])
+        table([tr("claim"), tr("of"), tr("what"), tr("verdict")], rows, [not v.passed for v in verdicts])
         record = {
             "lesson": self.bank.about.folder.name,
             "digest": digest(self.bank.about.folder),
@@ -213,15 +224,17 @@ class Lesson:
         )  # fmt: skip
 
 
+def say(text: str, indent: str = "") -> None:
+    """Print a line; on a terminal broken between words, later lines after the indent."""
+    if sys.stdout.isatty():
+        width = min(100, shutil.get_terminal_size().columns)
+        text = textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    print(text)
+
+
 def digest(folder: Path) -> str:
     """SHA-256 of a lesson's files and minilm's version: a run's result stands as long as it is the same."""
     found = hashlib.sha256(minilm.__version__.encode())
     for path in sorted(folder.glob("*.*")):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
-
-
-def in_notebook() -> bool:
-    """Whether a notebook's kernel runs this."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return shell is not None and hasattr(shell, "kernel")

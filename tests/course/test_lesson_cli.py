@@ -74,6 +74,7 @@ class TestRun:
     def test_with_its_prose_and_elsewhere(self, folder, here, tmp_path):
         _, said, _ = here(folder, "--prose", "--out", "there", main=executing.main)
         assert "# Lesson 7. Squares\n\n- **L7.1** Squares.\n\nIt holds 0.25 things.\n" in said
+        assert "```python\nfig, axes = subplots()\n" in said and "L.ask(" not in said and "L.said(" not in said
         assert (tmp_path / "there" / "claims.json").is_file() and not (tmp_path / "runs").exists()
 
     @pytest.mark.parametrize(
@@ -208,6 +209,9 @@ class TestOpen:
         kinds = [cell["cell_type"] for cell in notebook["cells"]]
         assert kinds == ["markdown", "code", "markdown", "code", "code", "code"]
         assert "".join(notebook["cells"][0]["source"]).startswith("# Lesson 7. Squares")
+        folded = [cell["metadata"].get("jupyter", {}).get("source_hidden", False) for cell in notebook["cells"]]
+        assert "".join(notebook["cells"][5]["source"]) == "L.prove();"
+        assert folded == [False, False, False, True, False, False], "only the cell that asks"
         assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
     def test_writes_over_nothing(self, folder, here, tmp_path):

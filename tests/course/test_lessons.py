@@ -15,6 +15,7 @@ from script import function_length, length, names_used, read_script, resolve
 
 from minilm.course import find_lessons, load
 from minilm.course.banks import FILES, markdown_map, natural
+from minilm.course.cells import without
 from minilm.course.checking import check_own, check_task
 from minilm.course.marks import NUMBER
 
@@ -87,6 +88,12 @@ class TestScript:
         assert len(asked) >= 3 and asked.keys() == answered.keys() == script.asked.keys()
         assert len(script.calls) == 2 * len(asked), "a label is used twice"
         assert [label for label in asked if not asked[label] < answered[label]] == [], "answered in the cell that asks"
+
+    @each_lesson
+    def test_a_cell_that_asks_does_nothing_else(self, about):
+        """Its code names the right option, so a notebook folds it away."""
+        cells = [cell for cell in script_of(about.folder).code if "L.ask(" in cell.source]
+        assert [cell.line for cell in cells if without(cell.source, "ask")] == []
 
     @each_lesson
     def test_misconceptions_of_predictions_are_in_the_bank(self, about):

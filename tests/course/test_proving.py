@@ -80,6 +80,10 @@ class TestVerdict:
         assert prove(claim).passed and prove(claim).examples == 1
         assert prove(Claim("L1.1", "what", lambda: expect(False, "so"), (), None)).message == "so"
 
+    def test_a_claim_may_allow_fewer_cases(self):
+        claim = Claim("L1.1", "what", lambda x: None, (floats(1),), 7)
+        assert [prove(claim, examples=n).examples for n in (None, 5, 50)] == [7, 5, 7]
+
     def test_several_strategies_give_one_argument_each(self):
         def check(impl, x, n):
             expect_close(impl.f(x, n), x * n, "the product")
@@ -101,12 +105,12 @@ class TestVerdict:
         with pytest.raises(Unsatisfiable):
             verdict(_f(lambda x: x), check, floats(1))
 
-    def test_a_fault_of_the_author_is_no_verdict(self):
+    def test_a_fault_of_the_author_is_named(self):
         def check(impl, x):
             expect(impl.f(x), "not compared")
 
-        with pytest.raises(ConfigError, match="must be booleans"):
-            verdict(_f(lambda x: x), check, floats(1))
+        found = verdict(_f(lambda x: x), check, floats(1))
+        assert found.kind == "unusable" and "must be booleans" in found.message
         with pytest.raises(ZeroDivisionError):
             prove(Claim("L1.1", "what", lambda n: 1 // 0, (integers(0, 1),), None))
         with pytest.raises(ConfigError, match="needs an implementation"):

@@ -101,7 +101,8 @@ class TestProof:
         verdicts = L.prove(examples=5)
         assert [v.claim.number for v in verdicts] == ["L7.1", "L7.1", "L7.2", "L7.3"]
         said = capsys.readouterr().out
-        assert "L7.1\tit is x squared\tholds\n" in said and "4 of 4 claims hold" in said
+        assert "L7.1\tsquare\tit is x squared\tholds\n" in said and "L7.3\tminilm\tnumbers are numbers\tholds\n" in said
+        assert "4 of 4 claims hold" in said
         record = json.loads((tmp_path / "out" / "claims.json").read_text())
         assert [claim["holds"] for claim in record["claims"]] == [True] * 4 and record["digest"] == digest(folder)
 
