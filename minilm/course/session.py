@@ -117,10 +117,12 @@ class Lesson:
         return value
 
     def figure(self, figure: Any, name: str, caption: str) -> Path:
-        """Save a figure as name.png in the run's folder and print its caption; in a notebook show it."""
+        """Save a figure of Matplotlib, or a graph that `ml.draw` drew, as name.png in the run's folder and print its
+        caption; in a notebook show it."""
         path = self.folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        save = figure.savefig if hasattr(figure, "savefig") else figure.save
+        save(path)
         if in_notebook():
             from IPython.display import Image, display
 

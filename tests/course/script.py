@@ -121,7 +121,8 @@ def names_used(source: str) -> dict[str, Any]:
         if chain[0] in aliases:
             module, first = aliases[chain[0]]
             found, path = _walk(module, [*first, *chain[1:]])
-            if not isinstance(found, types.ModuleType) and not path.startswith("minilm.course."):
+            ours = path.startswith("minilm.") and not path.startswith("minilm.course.")
+            if ours and not isinstance(found, types.ModuleType):
                 used[path.replace("minilm.functional.", "F.").removeprefix("minilm.")] = found
     return used
 

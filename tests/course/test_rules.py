@@ -7,6 +7,8 @@ from script import function_length, names_used, read_script, resolve
 
 import minilm as ml
 import minilm.functional as F
+from minilm.course import banks, find_lessons, session
+from minilm.course.figures import subplots
 from minilm.course.said import agrees
 from minilm.errors import ConfigError
 
@@ -154,6 +156,10 @@ b = Tensor(1).shape, L, AdamW, claim("L1.1", ""), other.F.gelu
         }  # fmt: skip
         assert used["F.softmax"] is F.softmax and used["nn.Linear"] is ml.nn.Linear
 
+    def test_what_comes_through_minilm_but_is_not_minilms_is_free(self):
+        source = "from minilm.course.strategies import integers, st\nst.binary, integers(1, 2), st.sampled_from([1])"
+        assert names_used(source) == {}
+
     def test_two_names_of_one_thing_are_one(self):
         assert (
             resolve("optim.AdamW")
@@ -191,3 +197,12 @@ L.figure(fig, "name", "Caption 0.5.")
     assert script.prose == ["# Title $x$"] and script.captions == ["Caption 0.5."] and script.said == ["0.5"]
     assert script.calls == [("ask", "L1.1a", 6), ("answer", "L1.1a", 8)] and list(script.asked) == ["L1.1a"]
     assert {64, 128} <= script.literals and np.all([cell.line for cell in script.cells] == [2, 6, 8])
+
+
+def test_a_figure_of_either_kind_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(session.RUN, "out", tmp_path)
+    L = session.Lesson(banks.Bank(find_lessons()[0]))
+    figure, _ = subplots()
+    x = ml.Tensor(np.ones(2), requires_grad=True)
+    for name, drawn in (("plot", figure), ("graph", ml.draw(x * x, engine="matplotlib"))):
+        assert L.figure(drawn, name, "A caption.").read_bytes().startswith(b"\x89PNG")
