@@ -14,7 +14,7 @@ def sum_over_paths(edges, start, end):
 
 
 @variant("L0.1", "forward, node by node")
-def sum_over_paths(edges, start, end):  # noqa: F811
+def sum_over_paths(edges, start, end):
     found = {start: 1.0}
     for node in range(start, end + 1):
         arriving = [found.get(s, 0.0) * d for s, c, d in edges if c == node]
@@ -23,7 +23,7 @@ def sum_over_paths(edges, start, end):  # noqa: F811
 
 
 @variant("L0.1", "by every path, written out")
-def sum_over_paths(edges, start, end):  # noqa: F811
+def sum_over_paths(edges, start, end):
     total, open_paths = 0.0, [(start, 1.0)]
     while open_paths:
         node, product = open_paths.pop()
@@ -47,7 +47,7 @@ def backward(steps, values):
 
 
 @variant("L0.2", "by cases")
-def backward(steps, values):  # noqa: F811
+def backward(steps, values):
     found = np.zeros(len(steps))
     found[-1] = 1
     for i in range(len(steps) - 1, -1, -1):
@@ -64,7 +64,7 @@ def backward(steps, values):  # noqa: F811
 
 
 @variant("L0.2", "by solving for all at once")
-def backward(steps, values):  # noqa: F811
+def backward(steps, values):
     W = np.zeros((len(steps), len(steps)))  # W[i, j] is the derivative of step j by step i
     for j, (operation, *places) in enumerate(steps):
         for k, i in enumerate(places):
@@ -95,7 +95,7 @@ def topological_order(sources, end):
 
 
 @variant("L0.3", "with an iterator for each open node")
-def topological_order(sources, end):  # noqa: F811
+def topological_order(sources, end):
     order, seen, stack = [], {end}, [(end, iter(sources[end]))]
     while stack:
         node, rest = stack[-1]
@@ -110,7 +110,7 @@ def topological_order(sources, end):  # noqa: F811
 
 
 @variant("L0.3", "sorted by the longest way from a leaf")
-def topological_order(sources, end):  # noqa: F811
+def topological_order(sources, end):
     height: dict[int, int] = {}
     stack = [end]
     while stack:
@@ -135,7 +135,7 @@ def unbroadcast(g, shape):
 
 
 @variant("L0.4", "by einsum")
-def unbroadcast(g, shape):  # noqa: F811
+def unbroadcast(g, shape):
     letters = "abcdefgh"[: len(g.shape)]
     own = letters[len(letters) - len(shape) :]
     kept = "".join(a for a, size in zip(own, shape, strict=True) if size != 1)
@@ -143,7 +143,7 @@ def unbroadcast(g, shape):  # noqa: F811
 
 
 @variant("L0.4", "by the places that each entry is used at")
-def unbroadcast(g, shape):  # noqa: F811
+def unbroadcast(g, shape):
     n = math.prod(shape)
     places = np.broadcast_to(np.arange(n).reshape(shape), g.shape)
     parts = [F.sum(g * (places == i)) for i in range(n)]
@@ -156,14 +156,14 @@ def matmul_backward(g, a, b):
 
 
 @variant("L0.5", "by sums over broadcast products")
-def matmul_backward(g, a, b):  # noqa: F811
+def matmul_backward(g, a, b):
     n, k, m = a.shape[0], a.shape[1], b.shape[1]
     wide = g.reshape(n, 1, m)
     return F.sum(wide * b.reshape(1, k, m), 2), F.sum(wide * a.reshape(n, k, 1), 0)
 
 
 @variant("L0.5", "row by row, as outer products")
-def matmul_backward(g, a, b):  # noqa: F811
+def matmul_backward(g, a, b):
     rows = [F.matmul(b, g[i]) for i in range(g.shape[0])]
     outer = [F.matmul(a[i].reshape(-1, 1), g[i].reshape(1, -1)) for i in range(g.shape[0])]
     return F.stack(rows), sum(outer[1:], start=outer[0])
@@ -176,7 +176,7 @@ def numeric_gradient(A, b, c, x, step):
 
 
 @variant("L0.6", "in place, and put back")
-def numeric_gradient(A, b, c, x, step):  # noqa: F811
+def numeric_gradient(A, b, c, x, step):
     f = lambda x: 0.5 * (x @ A @ x) + b @ x + c * (x**3).sum()  # noqa: E731
     gradient = []
     for i in range(len(x)):
@@ -190,7 +190,7 @@ def numeric_gradient(A, b, c, x, step):  # noqa: F811
 
 
 @variant("L0.6", "as the mean of the two one-sided differences")
-def numeric_gradient(A, b, c, x, step):  # noqa: F811
+def numeric_gradient(A, b, c, x, step):
     f = lambda x: 0.5 * (x @ A @ x) + b @ x + c * (x**3).sum()  # noqa: E731
     moves = step * np.eye(len(x))
     return np.array([((f(x + e) - f(x)) / step + (f(x) - f(x - e)) / step) / 2 for e in moves])
@@ -204,11 +204,11 @@ def softmax_backward(g, p):
 
 
 @variant("L0.7", "multiplied out")
-def softmax_backward(g, p):  # noqa: F811
+def softmax_backward(g, p):
     gp = g * p
     return gp - p * F.sum(gp, -1, True)
 
 
 @variant("L0.7", "row by row")
-def softmax_backward(g, p):  # noqa: F811
+def softmax_backward(g, p):
     return F.stack([p[t] * (g[t] - F.sum(g[t] * p[t])) for t in range(p.shape[0])])

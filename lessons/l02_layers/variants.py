@@ -14,7 +14,7 @@ def embedding_gradient(ids, g, vocabulary):
 
 
 @variant("L2.1", "lookup by lookup")
-def embedding_gradient(ids, g, vocabulary):  # noqa: F811
+def embedding_gradient(ids, g, vocabulary):
     gradient = np.zeros((vocabulary, g.shape[1]))
     for i, row in zip(ids.tolist(), g, strict=True):
         gradient[i] += row
@@ -22,7 +22,7 @@ def embedding_gradient(ids, g, vocabulary):  # noqa: F811
 
 
 @variant("L2.1", "row by row of the table")
-def embedding_gradient(ids, g, vocabulary):  # noqa: F811
+def embedding_gradient(ids, g, vocabulary):
     return np.stack([g[ids == v].sum(0) for v in range(vocabulary)])
 
 
@@ -33,7 +33,7 @@ def cross_entropy(logits, targets):
 
 
 @variant("L2.2", "by logsumexp")
-def cross_entropy(logits, targets):  # noqa: F811
+def cross_entropy(logits, targets):
     T = logits.shape[0]
     z = F.logsumexp(logits, -1)
     y = np.eye(logits.shape[1])[targets]
@@ -41,7 +41,7 @@ def cross_entropy(logits, targets):  # noqa: F811
 
 
 @variant("L2.2", "row by row, in plain arrays")
-def cross_entropy(logits, targets):  # noqa: F811
+def cross_entropy(logits, targets):
     z = logits.numpy()
     p = np.exp(z - z.max(-1, keepdims=True))
     p /= p.sum(-1, keepdims=True)
@@ -57,12 +57,12 @@ def gelu(x):
 
 
 @variant("L2.3", "x σ(2u), as tanh is a sigmoid stretched")
-def gelu(x):  # noqa: F811
+def gelu(x):
     return x * F.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
 
 
 @variant("L2.3", "multiplied out")
-def gelu(x):  # noqa: F811
+def gelu(x):
     u = math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x)
     return (x + x * F.tanh(u)) / 2
 
@@ -80,7 +80,7 @@ def layer_norm_backward(g, x, epsilon):
 
 
 @variant("L2.4", "by the variance and the mean in turn")
-def layer_norm_backward(g, x, epsilon):  # noqa: F811
+def layer_norm_backward(g, x, epsilon):
     D = x.shape[-1]
     centred = x - F.mean(x, -1, True)
     variance = F.mean(centred * centred, -1, True) + epsilon
@@ -90,7 +90,7 @@ def layer_norm_backward(g, x, epsilon):  # noqa: F811
 
 
 @variant("L2.4", "row by row")
-def layer_norm_backward(g, x, epsilon):  # noqa: F811
+def layer_norm_backward(g, x, epsilon):
     rows = []
     for t in range(x.shape[0]):
         c = x[t] - F.mean(x[t])
@@ -105,12 +105,12 @@ def dropout(x, keep, p, training):
 
 
 @variant("L2.6", "by a mask that holds the scale")
-def dropout(x, keep, p, training):  # noqa: F811
+def dropout(x, keep, p, training):
     return x * np.where(keep, 1 / (1 - p), 0.0) if training else x * 1.0
 
 
 @variant("L2.6", "by taking off what is dropped")
-def dropout(x, keep, p, training):  # noqa: F811
+def dropout(x, keep, p, training):
     return (x - x * ~keep) * (1 / (1 - p)) if training else x
 
 
@@ -122,7 +122,7 @@ def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):
 
 
 @variant("L2.7", "entry by entry")
-def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):  # noqa: F811
+def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):
     new = []
     for q, d, a, b in zip(p.tolist(), g.tolist(), m.tolist(), v.tolist(), strict=True):
         a, b = beta1 * a + (1 - beta1) * d, beta2 * b + (1 - beta2) * d * d
@@ -132,7 +132,7 @@ def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):  # noqa: F
 
 
 @variant("L2.7", "in place")
-def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):  # noqa: F811
+def adamw_step(p, g, m, v, step, rate, beta1, beta2, epsilon, decay):
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
@@ -152,13 +152,13 @@ def mlp_logits(ids, table, W1, b1, W2, b2):
 
 
 @variant("L2.8", "with one-hot rows")
-def mlp_logits(ids, table, W1, b1, W2, b2):  # noqa: F811
+def mlp_logits(ids, table, W1, b1, W2, b2):
     B, C = ids.shape
     rows = F.matmul(np.eye(table.shape[0])[ids], table)
     return F.linear(F.gelu(F.linear(rows.reshape(B, C * table.shape[1]), W1, b1)), W2, b2)
 
 
 @variant("L2.8", "context by context")
-def mlp_logits(ids, table, W1, b1, W2, b2):  # noqa: F811
+def mlp_logits(ids, table, W1, b1, W2, b2):
     rows = [F.concatenate([table[i] for i in context.tolist()]) for context in ids]
     return F.stack([F.matmul(F.gelu(F.matmul(row, W1) + b1), W2) + b2 for row in rows])
