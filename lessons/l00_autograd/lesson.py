@@ -210,7 +210,7 @@ L.answer("L0.2a", f"{x.grad:g}")
 
 # %% [markdown]
 r"""
-### A network, a loss, three steps
+### A neuron, a loss, and the way down
 
 Nothing about this engine is a toy but its speed. A neuron with two inputs learns *or*: the loss falls because every
 weight moves against its derivative.
@@ -389,8 +389,8 @@ print(L.said("less than 1e-12", max(abs(o.grad - t.data).max() for o, t in zip(o
 # %% [markdown]
 r"""
 They differ by less than 1e-12. And this is the graph: leaves above, the loss below, in each box the shape, the value
-where it is small, and the cotangent that the walk brings. The row `bias` of shape (3,) meets an array of shape (4, 3),
-and its cotangent is a row again.
+where it is small, and the cotangent that the walk brings. The row `bias` of shape (3,) meets an array of four rows, and its
+cotangent is a row again.
 """
 # %%
 picture = ml.draw(loss, values=True, gradients=True, engine="matplotlib",
@@ -431,8 +431,9 @@ engine stores Jacobians, and why this one lets you see one only on request.
 
 ## L0.6 Is it right? Differences, and what rounding does to them
 
-A gradient rule is a claim about a function, so the function can testify: move the input, look at the output. One-sided
-differences have an error of order $h$, **central differences** one of order $h^2$, as their Taylor series say:
+A gradient rule is a claim about a function, so the function can testify: move the input, look at the output.
+One-sided differences have an error of order $h$, **central differences** one of order $h^2$, as their Taylor series
+say:
 
 $$\frac{f(x + h) - f(x)}{h} = f' + \tfrac{h}{2} f'' + \dots, \qquad
 \frac{f(x + h) - f(x - h)}{2 h} = f' + \tfrac{h^2}{6} f''' + \dots$$
@@ -538,8 +539,8 @@ L.answer("L0.7a", "passes" if by_the_sum < 1e-10 else "fails")
 
 # %% [markdown]
 r"""
-It disagrees by less than 1e-10, which is rounding. The sum of the outputs is 1 for every $x$, so the right gradient of
-the test *is* zero, and so is that of anything times the right one. The cure costs one line: instead of ones take a
+It disagrees by less than 1e-10, which is rounding. The sum of the outputs is 1 for every $x$, so the right gradient
+of the test *is* zero, and so is that of anything times the right one. The cure costs one line: instead of ones take a
 random cotangent $u$, that is, test $\sum_i u_i f_i(x)$. Five rules under both tests:
 """
 

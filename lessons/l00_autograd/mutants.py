@@ -303,11 +303,11 @@ def topological_order(sources, end):
     hint="Layer by layer from the end: what if one node lies in the first layer and in the third as well?",
 )
 def topological_order(sources, end):
-    order, front = [end], [end]
+    order, front = {end: None}, [end]
     while front:
         front = [s for s in dict.fromkeys(s for node in front for s in sources[node]) if s not in order]
-        order += front
-    return order[::-1]
+        order |= dict.fromkeys(front)
+    return list(order)[::-1]
 
 
 @mutant(
@@ -366,12 +366,14 @@ def topological_order(sources, end):
     hint="Some nodes have nothing to do with the end. Must a walk back from the end visit them?",
 )
 def topological_order(sources, end):
-    order: list[int] = []
-    done: set[int] = set()
-    while len(order) < len(sources):
-        new = [i for i, given in enumerate(sources) if i not in done and done.issuperset(given)]
-        order += new
-        done.update(new)
+    order, seen, stack = [], set(), [(node, False) for node in range(len(sources))]
+    while stack:
+        node, finished = stack.pop()
+        if finished:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack += [(node, True), *((s, False) for s in sources[node])]
     return order
 
 
@@ -491,7 +493,7 @@ def unbroadcast(g, shape):
 def unbroadcast(g, shape):
     extra, stretched = axes(g, shape)
     total = F.sum(g, extra + stretched).reshape(tuple(shape))
-    return total + 0 * total if len(shape) < 2 else F.sum(total, 0, True) * np.ones(shape)
+    return F.sum(total, 0, True) * np.ones(shape) if shape else total
 
 
 # ------------------------------------------------------------------------------------------------------- L0.5 matmul

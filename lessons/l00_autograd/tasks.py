@@ -91,7 +91,10 @@ def numeric_gradient(A, b, c, x, step):
     f(x) = xᵀ A x / 2 + bᵀ x + c Σ xᵢ³. A: (n, n), any; b, x: (n,); c, step: numbers. These are NumPy arrays. The
     function is to be evaluated, not differentiated by hand.
     """
-    f = lambda x: 0.5 * (x @ A @ x) + b @ x + c * (x**3).sum()  # noqa: E731
+
+    def f(x):
+        return 0.5 * (x @ A @ x) + b @ x + c * (x**3).sum()
+
     gradient = np.zeros(len(x))
     for i in range(len(x)):
         move = np.zeros(len(x))

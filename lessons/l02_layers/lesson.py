@@ -252,8 +252,16 @@ def through(depth, std, layer):
 
 
 norm = nn.LayerNorm(128).astype(np.float64)
-plain = lambda x, linear: F.gelu(linear(x))  # noqa: E731
-residual = lambda x, linear: x + F.gelu(linear(norm(x)))  # noqa: E731
+
+
+def plain(x, linear):
+    return F.gelu(linear(x))
+
+
+def residual(x, linear):
+    return x + F.gelu(linear(norm(x)))
+
+
 ways = {"std 0.02": (0.02, plain), "std 1/√n": (128**-0.5, plain), "std √(2/n)": ((2 / 128) ** 0.5, plain),
         "std 0.02, x + f(norm x)": (0.02, residual)}  # fmt: skip
 sizes = {name: through(30, *way) for name, way in ways.items()}
