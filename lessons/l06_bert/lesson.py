@@ -3,7 +3,8 @@ r"""
 # Lesson 6. BERT
 
 GPT reads from left to right because it is trained to write from left to right. Whoever only wants to *understand* a
-text has all of it at once, and nothing has to be hidden. BERT (Devlin et al. 2019) is what the Transformer becomes then.
+text has all of it at once, and nothing has to be hidden. BERT (Devlin et al. 2019) is what the Transformer becomes
+then.
 
 This lesson proves:
 
@@ -34,10 +35,10 @@ rng = np.random.default_rng(0)
 r"""
 ## L6.1 The same block, three switches turned
 
-The Transformer of Vaswani et al. (2017) translates with two stacks. The *encoder* reads the whole source; the *decoder*
-writes the target, reading what it has written and, by a second attention, the encoder's output. GPT keeps the decoder
-and drops the encoder, and with it that second attention. BERT keeps the encoder and drops the decoder. What is left in
-both cases is lesson 4's block, and between GPT-2 and BERT it differs in three switches:
+The Transformer of Vaswani et al. (2017) translates with two stacks. The *encoder* reads the whole source; the
+*decoder* writes the target, reading what it has written and, by a second attention, the encoder's output. GPT keeps
+the decoder and drops the encoder, and with it that second attention. BERT keeps the encoder and drops the decoder.
+What is left in both cases is lesson 4's block, and between GPT-2 and BERT it differs in three switches:
 
 | switch | GPT-2 | BERT |
 |---|---|---|
@@ -45,7 +46,8 @@ both cases is lesson 4's block, and between GPT-2 and BERT it differs in three s
 | `norm` | `"pre"`: before attention and before the MLP | `"post"`: after each sum, as in GPT-1 |
 | `activation` | `"gelu_tanh"` | `"gelu"`, x Φ(x) itself |
 
-(And ε of the norms, $10^{-5}$ or $10^{-12}$, which is a number and no switch.) We turn them one by one, with the same weights.
+(And ε of the norms, $10^{-5}$ or $10^{-12}$, which is a number and no switch.) We turn them one by one, with the same
+weights.
 """
 # %%
 L.ask(
@@ -89,10 +91,10 @@ Task L6.1 asks for this block, with one head and without biases.
 
 ## L6.2 What BERT sees and GPT cannot
 
-Lesson 3 read a mask off the Jacobian. The same for whole models: let $x_s$ be what the first block reads at position s
-and $h_t$ what the last one gives at position t. If $\partial h_t / \partial x_s = 0$, then nothing that stands at s can
-influence what the model thinks at t. We take models of two layers with random weights: what is exactly 0 then is 0 by
-construction, and not by training.
+Lesson 3 read a mask off the Jacobian. The same for whole models: let $x_s$ be what the first block reads at position
+s and $h_t$ what the last one gives at position t. If $\partial h_t / \partial x_s = 0$, then nothing that stands at s
+can influence what the model thinks at t. We take models of two layers with random weights: what is exactly 0 then is
+0 by construction, and not by training.
 """
 # %%
 L.ask(
@@ -142,18 +144,20 @@ L.answer("L6.2b", "in padding's columns, for real t" if columns_only else "elsew
 # %% [markdown]
 r"""
 In the left picture *es* knows nothing of *roja*. In the middle one it does: this is what is meant by *bidirectional*.
-Nothing was added for it; a mask was taken away. On the right, padding is not read by anybody, but it reads: its rows
-are computed for nothing, and whoever takes a mean over all positions afterwards must leave them out himself.
+Nothing was added for it; a mask was taken away. On the right, no other position reads padding (what is left on its
+diagonal is the residual path), but it reads: its rows are computed for nothing, and whoever takes a mean over all
+positions afterwards must leave them out himself.
 
-Two models, one from each side, do not give the same. Where GPT and a GPT that reads backwards are put side by side (as
-ELMo does, with other networks: Peters et al. 2018, section 3.1), each still decides alone what to pass on. In BERT the
-first layer already reads both sides of every word.
+Two models, one from each side, do not give the same. Where GPT and a GPT that reads backwards are put side by side
+(as ELMo does, with other networks: Peters et al. 2018, section 3.1), each still decides alone what to pass on. In
+BERT the first layer already reads both sides of every word.
 
 ## L6.3 The price: it cannot learn from the next token
 
 GPT learns by guessing the next token, at every position at once. BERT cannot: position t reads the very token that it
 should guess. To see it, let the text be pure noise, each of eight tokens equally likely whatever stands before. Then
-nobody can be better than $\ln 8$ nats (lesson 1). We train one small model twice: with its mask, and with `causal=False`.
+nobody can be better than $\ln 8$ nats (lesson 1). We train one small model twice: with its mask, and with
+`causal=False`.
 """
 # %%
 L.ask(
@@ -200,10 +204,11 @@ L.answer("L6.3a", "nearly 0, but for the last position" if cheat < 2 * math.log(
 
 # %% [markdown]
 r"""
-The honest one stays above 2.0, at the 2.08 nats that nobody can beat; the other falls below 0.5. What remains is the last
-position of the eight, whose next token stands outside the input: $\ln 8 / 8$; the rest is copied from the position to the right, which teaches
-nothing about language. So BERT needs another task to learn from: hide some words from *everybody* and guess those. That
-is lesson 7. Remember the test: a loss below the entropy of the source is not a success, it is a leak.
+The honest one stays above 2.0, at the 2.08 nats that nobody can beat; the other falls below 0.5. What remains is the
+last position of the eight, whose next token stands outside the input: $\ln 8 / 8$; the rest is copied from the
+position to the right, which teaches nothing about language. So BERT needs another task to learn from: hide some words
+from *everybody* and guess those. That is lesson 7. Remember the test: a loss below the entropy of the source is not a
+success, it is a leak.
 
 ## L6.4 What goes in: three vectors, added
 
@@ -228,15 +233,15 @@ r"""
 A wrong segment is no detail: it moves every position, also those of the first text, for all of them read the second.
 Nothing fails when you forget it: `segments=None` means that all is one text, and the model answers something else.
 
-Positions go on through both texts: the second text does not begin again at 0. P has as many rows as the model can read
-positions, 512 in BERT-base. A learned table knows nothing of a position that it has no row for.
+Positions go on through both texts: the second text does not begin again at 0. P has as many rows as the model can
+read positions, 512 in BERT-base. A learned table knows nothing of a position that it has no row for.
 
 ## L6.5 Two texts, one input
 
-BERT's tasks are about one text or two: is b a consequence of a, does b answer a? Both go in together, so that each can
-read the other. [CLS] begins every input, [SEP] ends every text. A text that is too long loses tokens from its end, one
-by one, always the text that is longer at that moment; for if a fixed part was cut from each, a short question would be
-cut beside a long page.
+BERT's tasks are about one text or two: is b a consequence of a, does b answer a? Both go in together, so that each
+can read the other. [CLS] begins every input, [SEP] ends every text. A text that is too long loses tokens from its
+end, one by one, always the text that is longer at that moment; for if a fixed part was cut from each, a short
+question would be cut beside a long page.
 """
 # %%
 L.ask(
@@ -263,8 +268,8 @@ every BERT; the frequent errors of this lesson are all about one of them being f
 ## L6.6 One vector for the whole
 
 GPT's summary of a text is the state of its last token, the only one that has read everything. In BERT every position
-has, so the place is a matter of agreement: the first, where [CLS] stands, which is a word without a meaning of its own.
-The *pooler* makes the vector that a classifier reads: $\tanh(h_L[\text{CLS}]\,W + b)$.
+has, so the place is a matter of agreement: the first, where [CLS] stands, which is a word without a meaning of its
+own. The *pooler* makes the vector that a classifier reads: $\tanh(h_L[\text{CLS}]\,W + b)$.
 """
 # %%
 L.ask(
@@ -292,10 +297,10 @@ any training the summary is arbitrary, and after pretraining it is as good as th
 
 ## L6.7 WordPiece
 
-Lesson 5 learned merges and applied them in their order. WordPiece learns a vocabulary in a similar way (at each step it
-joins the pair that most raises the likelihood of the text: Schuster and Nakajima 2012; Google never published the
-program) but forgets the order. To cut a word, it takes the longest piece that begins it, then the longest that goes on,
-written with `##`, and so forth. It never goes back; where nothing fits, the whole word becomes [UNK].
+Lesson 5 learned merges and applied them in their order. WordPiece learns a vocabulary in a similar way (at each step
+it joins the pair that most raises the likelihood of the text: Schuster and Nakajima 2012; Google never published the
+program) but forgets the order. To cut a word, it takes the longest piece that begins it, then the longest that goes
+on, written with `##`, and so forth. It never goes back; where nothing fits, the whole word becomes [UNK].
 """
 # %%
 L.ask(
@@ -315,15 +320,16 @@ for word in ("iteration", "iterators", "deserialization", "unhashable"):
 
 # %% [markdown]
 r"""
-Pieces are in the order in which they were learned, so the first 500 of 3000 are a vocabulary as well. With a larger one
-words come in fewer pieces, and the model reads further; but each piece costs a row of E. The figure shows it on six
-documents that were held back.
+Pieces are in the order in which they were learned, so the first 500 of 3000 are a vocabulary as well. With a larger
+one words come in fewer pieces, and the model reads further; but each piece costs a row of E. The figure shows it on
+six documents that were held back.
 """
 # %%
 held = " ".join(documents[-6:])
 words_of = learned.normalized(held).split()
 vocabularies = [300, 500, 1000, 1500, 2000, 3000]
-lengths = [[len(text.WordPiece(learned.tokens[:n]).encode(w)) for w in words_of] for n in vocabularies]
+tokenizers = [text.WordPiece(learned.tokens[:n]) for n in vocabularies]
+lengths = [[len(tokenizer.encode(w)) for w in words_of] for tokenizer in tokenizers]
 fig, (left, right) = subplots(1, 2, width=8.5, height=3.2)
 left.plot(vocabularies, [np.mean(n) for n in lengths], color=COLORS[0], marker=MARKERS[0])
 left.set(xlabel="size of the vocabulary (pieces)", ylabel="pieces per word", ylim=(0, None))
@@ -338,8 +344,8 @@ L.figure(fig, "pieces", "Words of held-back text in WordPieces: the larger the v
 # %%
 means = [np.mean(n) for n in lengths]
 assert all(later < earlier for earlier, later in zip(means, means[1:], strict=False))
-unknown = [learned.tokenize(word).count("[UNK]") for word in ("pingüino", "niño", "日本")]
-print(unknown, learned.tokenize("Niño, niña!"), learned.basic)
+for word in ("Niño", "pingüino", "日本"):
+    print(f"{word:10} {' '.join(learned.tokenize(word))}")
 
 # %% [markdown]
 r"""
@@ -396,9 +402,11 @@ L.figure(
 # %% [markdown]
 r"""
 The model that we have just made has exactly as many numbers: 109,482,240, with 108,891,648 of them below the pooler.
-GPT-2, with 124,439,808, has the same 85,054,464 in its blocks. The paper prints 110M for BERT-base (Devlin et al. 2019, section 3), and so rounds the model with both heads of its pretraining. The
-blocks are 78 % of the whole, and 21 % is the token table. BERT-base is the smaller one by its vocabulary, 30,522 pieces, and its context, 512 positions. It has the width and the depth of GPT-1, so that the two
-could be compared (Devlin et al. 2019, section 3): what differs is what a position may read.
+GPT-2, with 124,439,808, has the same 85,054,464 in its blocks. In BERT-base they are 78 % of the whole, and the token
+table is 21 %. It is the smaller one by its vocabulary, 30,522 pieces, and its context, 512 positions. The paper prints
+110M (Devlin et al. 2019, section 3), and so rounds the model with both heads of its pretraining. It has the width and
+the depth of GPT-1, so that the two can be compared (Devlin et al. 2019, section 3): what differs is what a position may
+read.
 
 ## What goes wrong in practice
 
@@ -409,26 +417,28 @@ could be compared (Devlin et al. 2019, section 3): what differs is what a positi
   huggingface/transformers#1788). Pass both by name.
 - **No mask for padding.** With other batches the same text gets other vectors ("PAD symbols change the output",
   huggingface/transformers#278; "Post-padding affects the Bert embedding output", huggingface/transformers#2860).
-- **More than 512 tokens.** Pieces are counted, not words, and the table of positions ends ("what is the max length of the
-  context?", google-research/bert#190).
+- **More than 512 tokens.** Pieces are counted, not words, and the table of positions ends ("what is the max length of
+  the context?", google-research/bert#190).
 - **Capitals and accents.** Lower-casing also strips accents ("do_lower_case strips accents!",
-  huggingface/transformers#2742); and where an uncased vocabulary is read without it, every word with a capital is [UNK]
-  ("Logic behind [UNK] token for pronouns", digitalepidemiologylab/covid-twitter-bert#5).
+  huggingface/transformers#2742); and where an uncased vocabulary is read without it, every word with a capital is
+  [UNK] ("Logic behind [UNK] token for pronouns", digitalepidemiologylab/covid-twitter-bert#5).
 - **Pooled is not [CLS].** The pooled vector has gone through one more layer ("Pooled output is different from first
   vector of sequence output", google-research/bert#1067).
 
 ## Sources
 
 Devlin, Chang, Lee and Toutanova (2019), *BERT: pre-training of deep bidirectional Transformers for language
-understanding*, NAACL. Vaswani et al. (2017), *Attention is all you need*. Radford et al. (2018, 2019), GPT-1 and GPT-2.
-Peters et al. (2018), *Deep contextualized word representations*. Schuster and Nakajima (2012), *Japanese and Korean
-voice search*. Hendrycks and Gimpel (2016), *Gaussian error linear units*.
+understanding*, NAACL. Vaswani et al. (2017), *Attention is all you need*. Radford et al. (2018, 2019), GPT-1 and
+GPT-2. Peters et al. (2018), *Deep contextualized word representations*. Schuster and Nakajima (2012), *Japanese and
+Korean voice search*. Hendrycks and Gimpel (2016), *Gaussian error linear units*.
 
 ## Summary
 
-- Encoder kept, decoder dropped. One block: `causal=False, norm="post", activation="gelu"`; $12 D^2 + 13 D$ parameters.
+- Encoder kept, decoder dropped. One block: `causal=False, norm="post", activation="gelu"`; $12 D^2 + 13 D$
+  parameters.
 - Information: GPT's Jacobian is lower triangular, BERT's is full; padding's columns are 0 where real positions read.
-- A position that reads both sides reads its own target: next-token loss falls below the entropy. Another task is needed.
+- A position that reads both sides reads its own target: next-token loss falls below the entropy. Another task is
+  needed.
 - Input: $N(E[\text{id}] + S[\text{segment}] + P[t])$; [CLS] a [SEP] b [SEP]; segment 0 up to the first [SEP], then 1;
   positions run on; the longer text is cut.
 - Output: a state for each position, and $\tanh(h_L[\text{CLS}]\,W + b)$ for the whole.

@@ -22,7 +22,7 @@ def run(x, real, w, mask=None, norm="post", gelu="none", divide=None, epsilon=1e
         return F.layer_norm(x, w["scale2"], w["shift2"], epsilon)
 
     def attend(x):
-        scores = (x @ w["query"]) @ F.transpose(x @ w["key"]) / scale
+        scores = (x @ w["query"]) @ (x @ w["key"]).T / scale
         return F.softmax(F.where(mask, scores, -math.inf)) @ (x @ w["value"]) @ w["output"]
 
     def think(x):
@@ -102,12 +102,12 @@ def encoder_block(x, real, weights):
 
 @mutant(
     "L6.1",
-    misconception="masking_by_minus_ten_thousand_after_scaling_by_zero",
+    misconception="masking_is_multiplying",
     hint="A score of 0 is a score like any other: which score has the exponential 0?",
 )
 def encoder_block(x, real, weights):
     w = weights
-    scores = (x @ w["query"]) @ F.transpose(x @ w["key"]) / math.sqrt(x.shape[-1])
+    scores = (x @ w["query"]) @ (x @ w["key"]).T / math.sqrt(x.shape[-1])
     x = F.layer_norm(x + F.softmax(scores * real) @ (x @ w["value"]) @ w["output"], w["scale1"], w["shift1"], 1e-12)
     return F.layer_norm(x + F.gelu(x @ w["up"], "none") @ w["down"], w["scale2"], w["shift2"], 1e-12)
 
@@ -126,7 +126,7 @@ def encoder_block(x, real, weights):
 )
 def encoder_block(x, real, weights):
     w = weights
-    scores = F.where(real, (x @ w["query"]) @ F.transpose(x @ w["key"]) / math.sqrt(x.shape[-1]), -math.inf)
+    scores = F.where(real, (x @ w["query"]) @ (x @ w["key"]).T / math.sqrt(x.shape[-1]), -math.inf)
     h = F.layer_norm(x + F.softmax(scores) @ (x @ w["value"]) @ w["output"], w["scale1"], w["shift1"], 1e-12)
     return F.layer_norm(x + F.gelu(h @ w["up"], "none") @ w["down"], w["scale2"], w["shift2"], 1e-12)
 
@@ -138,7 +138,7 @@ def encoder_block(x, real, weights):
 )
 def encoder_block(x, real, weights):
     w = weights
-    scores = F.where(real, (x @ w["query"]) @ F.transpose(x @ w["key"]) / math.sqrt(x.shape[-1]), -math.inf)
+    scores = F.where(real, (x @ w["query"]) @ (x @ w["key"]).T / math.sqrt(x.shape[-1]), -math.inf)
     h = F.layer_norm(F.softmax(scores) @ (x @ w["value"]) @ w["output"], w["scale1"], w["shift1"], 1e-12)
     return F.layer_norm(F.gelu(h @ w["up"], "none") @ w["down"], w["scale2"], w["shift2"], 1e-12)
 
@@ -148,12 +148,12 @@ def encoder_block(x, real, weights):
 
 def sum_of(ids, segments, token, segment, position):
     """E[ids] + S[segments] + P[0 …]."""
-    return F.embedding(ids, token) + F.embedding(segments, segment) + position[: len(ids)]
+    return token[ids] + segment[segments] + position[: len(ids)]
 
 
 @mutant("L6.4", misconception="no_segments", hint="Do two texts change places without your output noticing?")
 def embed(ids, segments, token, segment, position, scale, shift):
-    return F.layer_norm(F.embedding(ids, token) + position[: len(ids)], scale, shift, 1e-12)
+    return F.layer_norm(token[ids] + position[: len(ids)], scale, shift, 1e-12)
 
 
 @mutant("L6.4", misconception="segments_swapped", hint="Which row of S belongs to the first text, whose segment is 0?")
@@ -167,7 +167,7 @@ def embed(ids, segments, token, segment, position, scale, shift):
     hint="The blocks see a set. What tells them which of two equal tokens comes first?",
 )
 def embed(ids, segments, token, segment, position, scale, shift):
-    return F.layer_norm(F.embedding(ids, token) + F.embedding(segments, segment), scale, shift, 1e-12)
+    return F.layer_norm(token[ids] + segment[segments], scale, shift, 1e-12)
 
 
 @mutant(
@@ -177,13 +177,13 @@ def embed(ids, segments, token, segment, position, scale, shift):
 )
 def embed(ids, segments, token, segment, position, scale, shift):
     places = np.arange(len(ids)) - segments * np.argmax(segments)
-    x = F.embedding(ids, token) + F.embedding(segments, segment) + F.embedding(places, position)
+    x = token[ids] + segment[segments] + position[places]
     return F.layer_norm(x, scale, shift, 1e-12)
 
 
 @mutant("L6.4", misconception="positions_from_one", hint="Which row of P belongs to [CLS]?")
 def embed(ids, segments, token, segment, position, scale, shift):
-    x = F.embedding(ids, token) + F.embedding(segments, segment) + position[1 : len(ids) + 1]
+    x = token[ids] + segment[segments] + position[1 : len(ids) + 1]
     return F.layer_norm(x, scale, shift, 1e-12)
 
 
@@ -193,8 +193,8 @@ def embed(ids, segments, token, segment, position, scale, shift):
     hint="Is it the token's vector that is normalized, or the sum of all three?",
 )
 def embed(ids, segments, token, segment, position, scale, shift):
-    x = F.layer_norm(F.embedding(ids, token), scale, shift, 1e-12)
-    return x + F.embedding(segments, segment) + position[: len(ids)]
+    x = F.layer_norm(token[ids], scale, shift, 1e-12)
+    return x + segment[segments] + position[: len(ids)]
 
 
 @mutant(
@@ -221,7 +221,7 @@ def embed(ids, segments, token, segment, position, scale, shift):
     hint="Vaswani's model multiplies the token's vector by √D before adding. Does the formula here?",
 )
 def embed(ids, segments, token, segment, position, scale, shift):
-    x = F.embedding(ids, token) * math.sqrt(token.shape[1]) + F.embedding(segments, segment) + position[: len(ids)]
+    x = token[ids] * math.sqrt(token.shape[1]) + segment[segments] + position[: len(ids)]
     return F.layer_norm(x, scale, shift, 1e-12)
 
 
@@ -231,7 +231,7 @@ def embed(ids, segments, token, segment, position, scale, shift):
     hint="Which gradient reaches E when its rows are taken from a NumPy array?",
 )
 def embed(ids, segments, token, segment, position, scale, shift):
-    x = token.numpy()[ids] + F.embedding(segments, segment) + position[: len(ids)]
+    x = token.numpy()[ids] + segment[segments] + position[: len(ids)]
     return F.layer_norm(x, scale, shift, 1e-12)
 
 
@@ -402,7 +402,7 @@ def pooled(hidden, weight, bias):
 
 @mutant("L6.6", misconception="weight_transposed", hint="Which index of W is summed over, the first or the second?")
 def pooled(hidden, weight, bias):
-    return F.tanh(hidden[:, 0] @ F.transpose(weight) + bias)
+    return F.tanh(hidden[:, 0] @ weight.T + bias)
 
 
 @mutant("L6.6", misconception="bias_forgotten", hint="What comes out when the state is 0?")

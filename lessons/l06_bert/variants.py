@@ -29,7 +29,7 @@ def encoder_block(x, real, weights):
 @variant("L6.1", "only the real positions as keys, weights by exp")
 def encoder_block(x, real, weights):
     w, places = weights, np.flatnonzero(real)
-    e = F.exp((x @ w["query"]) @ F.transpose(x[places] @ w["key"]) / math.sqrt(x.shape[-1]))
+    e = F.exp((x @ w["query"]) @ (x[places] @ w["key"]).T / math.sqrt(x.shape[-1]))
     read = (e / F.sum(e, -1, True)) @ x[places] @ w["value"] @ w["output"]
     x = normal(x + read, w["scale1"], w["shift1"])
     return normal(x + F.gelu(x @ w["up"], "none") @ w["down"], w["scale2"], w["shift2"])
@@ -63,8 +63,8 @@ def embed(ids, segments, token, segment, position, scale, shift):
 @variant("L6.4", "segment 0 for all, and the difference where it is 1")
 def embed(ids, segments, token, segment, position, scale, shift):
     places = np.arange(len(ids))
-    x = F.embedding(places, position) + segment[0] + segments[:, None] * (segment[1] - segment[0])
-    return F.layer_norm(x + F.embedding(ids, token), scale, shift, 1e-12)
+    x = position[places] + segment[0] + segments[:, None] * (segment[1] - segment[0])
+    return F.layer_norm(x + token[ids], scale, shift, 1e-12)
 
 
 @variant("L6.5", "kept lengths by formula")
