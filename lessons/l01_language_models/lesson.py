@@ -479,8 +479,8 @@ L.figure(fig, "transfer", "Fine-tuning begins where training from random vectors
 # %% [markdown]
 r"""
 Fine-tuning ends more than 0.4 nats a word below training from nothing on the same text. GPT and BERT are this, with
-better models and more text: a language model first, a task after. (Radford et al. 2018) fine-tuned; (Radford et al.
-2019) asked zero-shot; (Devlin et al. 2019, section 5.3) compare fine-tuning with features.
+better models and more text: a language model first, a task after. Radford et al. (2018) fine-tuned, Radford et al.
+(2019) asked zero-shot, Devlin et al. (2019, section 5.3) compare fine-tuning with features.
 
 ## What goes wrong in practice
 
@@ -493,7 +493,7 @@ better models and more text: a language model first, a task after. (Radford et a
 - The mean of chunks' losses was exponentiated though the last chunk was shorter: huggingface/transformers#34387.
   Perplexities of batches were averaged, and the result changed with the batch size: facebookresearch/ParlAI#623.
 - "Bits per character" on enwik8 were bits per byte, and the paper had to say so: facebookresearch/adaptive-span#17.
-  Between models with different vocabularies perplexity was compared all the same: ggml-org/llama.cpp#7111.
+  Users asked for a perplexity per byte, to compare models with different vocabularies: ggml-org/llama.cpp#7111.
 
 ## Sources
 

@@ -165,7 +165,7 @@ r"""
 
 In Mundito's variant with facts only, each document is one fact, of 24,576 whose frequencies fall as $(\text{rank} +
 21)^{-2}$. A model has to learn the grammar, which is soon done, and then fact after fact, the frequent ones first.
-The source's own loss on the held-out rows is known, so what falls is the **excess** over it. We train GPTs of two
+The source's own loss on the held-out rows is known, so what falls is the excess over it. We train GPTs of two
 layers, of growing width on the same 2.25 million tokens, and the widest on growing parts of these; one pass, with a
 peak rate of `min(0.06, 0.5 / d)`.
 """
@@ -290,6 +290,7 @@ print(f"loss: {raw[0]:.3f} ({raw[2]:.3f} to {raw[3]:.3f}); excess: {known[0]:.2f
 steps = -np.diff(np.log(loss)) / np.diff(np.log(N))
 print("slope of the loss from each model to the next:", np.round(steps, 3))
 L.said("less than 0.2", raw[0])
+L.said("less than 0.3", raw[3])
 L.answer(
     "L10.5a",
     "much smaller" if raw[0] < known[0] / 2 else "the same" if raw[0] <= known[0] else "larger, for the loss is larger",
@@ -297,10 +298,10 @@ L.answer(
 
 # %% [markdown]
 r"""
-The interval of the bootstrap, which knows nothing of a floor, does not reach the other exponent: it measures the
-noise of a wrong formula. The slope is less than 0.2 and, by and large, falls from model to model. So a law without a
-floor, as Kaplan's is, can only hold where the floor is far below; they say themselves that it must flatten out before
-the loss reaches 0 (Kaplan et al. 2020, section 1.1).
+The interval of the bootstrap ends at less than 0.3 and does not reach the other exponent: it knows nothing of a
+floor, and measures the noise of a wrong formula. The slope is less than 0.2 and, by and large, falls from model to
+model. So a law without a floor, as Kaplan's is, can only hold where the floor is far below; they say themselves that
+it must flatten out before the loss reaches 0 (Kaplan et al. 2020, section 1.1).
 
 ## L10.6 Fitting a surface, and how it goes wrong
 
@@ -412,11 +413,11 @@ L.answer("L10.6a", "A and B nearly as they were at a start" if all(near) else "t
 
 # %% [markdown]
 r"""
-The mean is not wrong, it is small: a few millionths where the rule looks for savings of billionths *of 1*. Every
-slope by $a$ and $b$ is under the tolerance, so $A$ and $B$ stay near $e^5$ and $e^{10}$ and the exponents bend to
-make up for it. With patience the mean gives what the sum gives. So, it seems, did the constants printed in Hoffmann
-et al. (2022) come about: marin-community/marin#749. What they matter for is the exponent with which the best size
-grows, $\beta / (\alpha + \beta)$ (L10.7). Over ten samples of runs:
+The mean is not wrong, it is small: a few millionths in all, where the rule stops at savings of billionths *of 1*.
+Slopes of that size by $a$ and $b$ move them nowhere, so $A$ and $B$ stay near $e^5$ and $e^{10}$ and the exponents
+bend to make up for it. With patience the mean gives what the sum gives. So, it seems, did the constants printed in
+Hoffmann et al. (2022) come about: marin-community/marin#749. What they matter for is the exponent with which the best
+size grows, $\beta / (\alpha + \beta)$ (L10.7). Over ten samples of runs:
 """
 
 # %%
@@ -660,10 +661,10 @@ r"""
 ## What goes wrong in practice
 
 - The mean of Huber's function went to L-BFGS, which stopped early; the sum fits better, most of all far out:
-  marin-community/marin#749. The rule that stops it is relative to max(|f|, 1), and wrappers hide that:
-  sods/paramz#47.
-- Operations a token were counted with the embeddings, then without, then as one formula for both:
-  pytorch/torchtitan#274, pytorch/torchtitan#280. A look-up is no product, the head is one, tied or not:
+  marin-community/marin#749. The rule that stops it is relative to max(|f|, 1), and a wrapper told its users that
+  there was no such rule: sods/paramz#47.
+- Whether the embeddings belong into 6N was changed after a discussion, and questioned again later:
+  pytorch/torchtitan#280, pytorch/torchtitan#452. A look-up is no product, the head is one, tied or not:
   huggingface/trl#5698.
 - "6N is for the MLP only": it is for every matrix, and attention's scores come on top: karpathy/nanoGPT#322.
 - The errors of a power-law fit were printed beside the wrong parameters: scipy/scipy-cookbook#2. The covariance that
