@@ -24,6 +24,7 @@ from workloads import CHECKED, WORKLOADS
 
 BASE = "torch"  # the engine that the others are compared with
 TURN, MOST = 0.3, 16  # seconds that a turn should last at least, by as many steps as that takes; at most so many
+AT_ONCE = 4  # engines that get ready at the same time, at most: each may take two gigabytes
 NO_AVX512 = "this processor has no AVX-512: what it does without forcing is on AVX2"
 
 
@@ -124,20 +125,24 @@ class _Race:
             for size in {self._size(contender) for contender in self.row.contenders}:
                 self._weights[size] = str(folder / f"{len(self._weights)}.npz")
                 np.savez(self._weights[size], **self.workload.weights(size))
-            stack.callback(lambda: [engine.close() for engine in self._engines.values()])
+            stack.callback(self._end)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    def _end(self) -> None:
+        for engine in list(self._engines.values()):
+            engine.close()
+
     def _size(self, contender: Contender) -> Any:
         return contender.size or self.row.size
 
     def warm_up(self) -> None:
-        """Make the engines and let them do their first steps, as many at once as there are processors, since some
-        compile for a minute; those first."""
-        cpus, threads = processors(os.cpu_count() or 1), self.row.threads
+        """Make the engines and let them do their first steps, a few at once, each on processors of its own where there
+        are enough, since some compile for a minute; those first."""
+        cpus, threads = processors(AT_ONCE), self.row.threads
         free = queue.SimpleQueue[list[int]]()
         for i in range(len(cpus) or 1):
             free.put(cpus[i : i + threads] if i + threads <= len(cpus) else self.cpus)
@@ -149,7 +154,12 @@ class _Race:
             free.put(place)
 
         with concurrent.futures.ThreadPoolExecutor(free.qsize()) as pool:
-            list(pool.map(prepare, sorted(self.row.contenders, key=lambda contender: not contender.slow_start)))
+            try:
+                list(pool.map(prepare, sorted(self.row.contenders, key=lambda contender: not contender.slow_start)))
+            except BaseException:  # an interrupt: whoever waits for an engine's answer sees that it has ended
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._end()
+                raise
         self.turns = {c.name: self.turns[c.name] for c in self.row.contenders if c.name in self.turns}
 
     def _start(self, contender: Contender, cpus: list[int]) -> None:

@@ -33,10 +33,14 @@ def clean_environment(threads: int = 1) -> dict[str, str]:
 
 
 def run_again_if_unclean() -> None:
-    """Go on if the environment is clean; else run this same command in a process that has it, and end as it ends."""
+    """Go on if the environment is clean; else begin this same command anew in one that is."""
     wanted = clean_environment()
-    if wanted != dict(os.environ):
-        sys.exit(subprocess.run([sys.executable, *sys.orig_argv[1:]], env=wanted, check=False).returncode)
+    if wanted == dict(os.environ):
+        return
+    command = [sys.executable, *sys.orig_argv[1:]]
+    if os.name == "posix":
+        os.execve(sys.executable, command, wanted)  # in this very process, so that an interrupt reaches it
+    sys.exit(subprocess.run(command, env=wanted, check=False).returncode)
 
 
 def has_avx512() -> bool:

@@ -8,7 +8,9 @@ and between two turns nothing computes until the pools have gone to sleep.
 """
 
 import contextlib
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -62,6 +64,9 @@ class EngineProcess:
         """End it, whatever it does."""
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+        if hasattr(os, "killpg"):  # those that it has started too: compilers
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()

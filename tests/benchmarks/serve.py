@@ -47,7 +47,7 @@ def serve(receive: Any, send: Any) -> None:
 
 
 def main() -> None:
-    """Serve; of an error the parent gets its name and words."""
+    """Serve. Any other error than Unavailable ends the process, and its traceback stands on the standard error."""
     to_parent = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
 

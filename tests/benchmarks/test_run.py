@@ -16,6 +16,8 @@ from report import lines, notes, show
 from rows import ATTENTION, MINILM, PRODUCTS, ROWS, TORCH, Contender, Row, exponent
 from sizes import TOY
 
+pytestmark = pytest.mark.xdist_group("benchmarks")  # one process measures the row that most tests look at
+
 BENCHMARKS = Path(__file__).parent
 MISSING = Contender("missing", "missing_engines", slow_start=True)
 ROW = Row("training-toy", "training", TOY, 1, (MINILM, TORCH, PRODUCTS, MISSING), rounds=3)
