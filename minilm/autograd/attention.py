@@ -30,7 +30,7 @@ from minilm.i18n import tr
 
 __all__ = ["attention", "self_attention"]
 
-TILE_ROWS = 32  # query rows of a tile: the fewer, the more of a causal tile's masked half is skipped
+TILE_ROWS = 64  # query rows of a causal tile: the fewer, the more of the masked half is skipped
 FEW = 8  # queries that need no tiles: one, or where all read every key, a group of heads of one
 TILE_BYTES = 1 << 19  # memory of a tile's scores: they stay in the L2 cache, or just outside
 SMALL = 60  # scores up to this size need no shift: sums of exp(±60), and 1 over them, are far from float32's limits
@@ -124,7 +124,8 @@ class _Tile(NamedTuple):
 def _tiles(scores: tuple[int, int, int, int], itemsize: int, causal: bool) -> Iterator[_Tile]:
     """All tiles. Those of the same keys follow each other, and the first of them reaches to the last key."""
     B, H, T, S = scores
-    rows = min(T, TILE_ROWS)
+    most = max(TILE_ROWS, TILE_BYTES // (S * itemsize))  # the more, the better, where none is skipped
+    rows = min(T, TILE_ROWS if causal else most)
     matrices = max(1, TILE_BYTES // (rows * S * itemsize))
     heads, batch = min(H, matrices), max(1, min(B, matrices // H))
     for b in range(0, B, batch):

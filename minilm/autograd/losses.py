@@ -21,7 +21,7 @@ from minilm.autograd.fused import (
     log_softmax,
     row_chunks,
 )
-from minilm.autograd.later import Scaled
+from minilm.autograd.later import Later, Product, Scaled
 from minilm.autograd.operation import fused
 from minilm.autograd.ops import where
 from minilm.autograd.products import matmul
@@ -206,29 +206,40 @@ def _(x, weight, targets, bias, ignore_index, label_smoothing, class_weights, re
 
 
 class _HeadGradients:
-    """The cotangents of the head's arguments, summed over chunks of rows of the gradient of the logits."""
+    """The cotangents of the head's arguments, summed over chunks of rows of the gradient of the logits.
+
+    Where one chunk is all, it is kept, and the cotangent of the weight, often the model's largest array, is made by the
+    backward where it will lie.
+    """
 
     def __init__(self, rows: np.ndarray, weight: np.ndarray, bias: np.ndarray | None):
         self.rows, self.weight = rows, weight
         self.x = np.empty_like(rows)
-        self.w = (np.empty_like if len(rows) else np.zeros_like)(weight, order="C")  # the first rows set it
+        self.whole: np.ndarray | None = None  # the only chunk
+        self.w: Any = np.zeros_like(weight, order="C") if not len(rows) else None
         self.b = None if bias is None else np.zeros_like(bias)
 
     def add(self, part: slice, z: np.ndarray) -> None:
         np.matmul(z, self.weight, out=self.x[part])
-        if part.start:
-            self.w += z.T @ self.rows[part]
+        if len(z) == len(self.rows):
+            self.whole = z
+        elif self.w is None:
+            self.w = z.T @ self.rows[part]
         else:
-            np.matmul(z.T, self.rows[part], out=self.w)
+            self.w += z.T @ self.rows[part]
         if self.b is not None:
             self.b += column_sums(z)
+
+    def of_weight(self, g: Any) -> Later:
+        """Its cotangent, where that of the loss is g."""
+        return Scaled(self.w, g) if self.whole is None else Product(self.whole.T, self.rows * g)
 
 
 @linear_cross_entropy.kernel_vjp("x", "weight", "bias")
 def _(g, residuals):
     gradients, used, of = residuals
     gx = _all_rows(gradients.x * g, used, math.prod(of[:-1])).reshape(of)
-    return gx, Scaled(gradients.w, g), None if gradients.b is None else gradients.b * g
+    return gx, gradients.of_weight(g), None if gradients.b is None else gradients.b * g
 
 
 # ------------------------------------------------------------------------------------------------- arguments, checked
