@@ -273,3 +273,25 @@ def test_queries_before_the_first_key_read_nothing_in_any_tile(tiles):
     for rows in (1, 2, 3, 4):
         with tiles(TILE_ROWS=rows):
             np.testing.assert_array_equal(to_numpy(F.attention(q, k, v, causal=True)).ravel(), [0, 0, 0, 1])
+
+
+@given(st.data(), st.sampled_from([20, 59, 61, 95, 300, 700]), st.booleans(), seeds)
+def test_scores_of_any_size(data, size, causal, seed):
+    """In float32, whose exp overflows beyond 88, from scores that need no shift to those that do, wherever they come
+    from: a key, be it the first, which all rows read, or one of the middle; or the bias."""
+    rng = np.random.default_rng(seed)
+    T, K, at = 6, 3, data.draw(st.integers(0, 5))
+    q, k, v = (rng.standard_normal((1, 1, T, K)) for _ in range(3))
+    by_bias = data.draw(st.booleans())
+    bias = np.zeros((T, T))
+    if by_bias:
+        bias[:, at] = size
+    else:
+        q, k[0, 0, at] = q / np.linalg.norm(q, axis=-1, keepdims=True), size * np.sqrt(K) * q[0, 0, -1]
+    q, k, v, bias = (a.astype(np.float32) for a in (q, k, v, bias))
+    s = q.astype(np.float64) @ k.swapaxes(2, 3) / np.sqrt(K) + bias
+    s = np.where(np.tril(np.ones((T, T), bool)) | (not causal), s, -np.inf)
+    e = np.exp(s - s.max(-1, keepdims=True))
+    wanted = e / e.sum(-1, keepdims=True) @ v
+    got = F.attention(*(Tensor(asarray(a), requires_grad=True) for a in (q, k, v)), causal=causal, bias=asarray(bias))
+    np.testing.assert_allclose(got.numpy(), wanted, atol=1e-6 * max(size, 60), rtol=0)
