@@ -7,7 +7,7 @@ the encoder read. A GPT keeps the decoder and drops the encoder, and with it the
 What is left of each of its blocks is causal attention and an MLP. This lesson builds it, counts it, begins it, lets it
 write, and makes the writing cheap. It proves:
 
-- **L4.1** What enters the first block is a vector of the token plus a vector of its position, counted from the begin.
+- **L4.1** What enters the first block is a vector of the token plus a vector of its position, counted from the beginning.
 - **L4.2** A block adds to what flows past it: before its norms in GPT-1 (post-norm), behind them in GPT-2 (pre-norm).
 - **L4.3** Embeddings, blocks and the token table once more as head are a GPT: the whole of it is one page.
 - **L4.4** GPT-2 has 124,439,808 parameters, and you can count them by hand.
@@ -141,6 +141,8 @@ with nn.init.blank_weights():  # memory for the weights, without the time to dra
 L.said("124,439,808", sum(parts.values()))
 L.said("124,439,808", gpt2.num_parameters())
 L.said("116,534,784", gpt1.num_parameters())
+
+# %%
 L.ask("L4.4a", "Which part of GPT-2's parameters is the table of tokens?",
       {"3 %": None, "31 %": True, "62 %": "head_is_counted_twice"})  # fmt: skip
 
@@ -227,7 +229,7 @@ test must look at the spread of the weights, not at the loss, and this is why L4
 ## L4.6 Writing
 
 A GPT gives a distribution; something must choose from it. Divide the logits by a temperature $\tau$, so that
-$p \propto p^{1/\tau}$: at 1 it is the model's own, towards 0 the most probable token. Cut off the tail: top-k keeps the k
+$p_\tau \propto p^{1/\tau}$: at 1 it is the model's own, towards 0 the most probable token. Cut off the tail: top-k keeps the k
 most probable tokens (Fan et al. 2018, section 5.4), top-p the fewest whose mass reaches p (Holtzman et al. 2020, section
 3.1). Whatever is left is made to sum to 1 again.
 """
@@ -283,7 +285,7 @@ fig, axes = subplots(1, 2, width=9, height=3.3)
 for i, (name, values) in enumerate(found.items()):
     for ax, column in zip(axes, (100 * values[:, 0], values[:, 1]), strict=True):
         ax.plot(temperatures, column, color=COLORS[i], linestyle=STYLES[i], marker=MARKERS[i], markersize=4, label=name)
-axes[0].set(xlabel="temperature", ylabel="texts that can be (%)", ylim=(0, 100))
+axes[0].set(xlabel="temperature", ylabel="texts that can be written (%)", ylim=(0, 100))
 axes[1].set(xlabel="temperature", ylabel="different first sentences (of 300)", ylim=(0, 310))
 axes[0].legend(frameon=False, fontsize=8)
 L.figure(fig, "temperature", "What temperature buys and what it costs: the share of texts that Mundito could have written, "

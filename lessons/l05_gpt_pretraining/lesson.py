@@ -2,8 +2,8 @@
 r"""
 # Lesson 5. Pretraining a GPT
 
-A GPT is made; now it reads. This lesson goes the whole way from a text on disk to a model that has learned from it, and then
-shows how the first GPT put tasks to such a model. It proves:
+A GPT is made; now it reads. This lesson goes the whole way from a text on disk to a model that has learned from it,
+and then shows how the first GPT put tasks to such a model. It proves:
 
 - **L5.1** To merge is to replace one pair of neighbours, from left to right, without overlap, and can be undone.
 - **L5.2** Byte-pair encoding learns a vocabulary by merging the most frequent pair, again and again.
@@ -13,7 +13,7 @@ shows how the first GPT put tasks to such a model. It proves:
 - **L5.6** The learning rate goes up along a line and down along a cosine, and its corners are exact.
 - **L5.7** What a GPT learns first is what helps it most often: agreement early, copying late.
 - **L5.8** GPT-1 turns every task into rows of tokens, and asks for the answer at the last one.
-- **L5.9** While it learns the task it goes on predicting tokens, and so forgets less.
+- **L5.9** While it learns the task it goes on predicting the task's tokens, each row by its own mean.
 """
 
 # %%
@@ -37,16 +37,16 @@ L = lesson("l05")
 r"""
 ## L5.1 One merge
 
-Characters make long rows and words make vocabularies without end. Byte-pair encoding (Sennrich, Haddow and Birch 2016,
-section 3.2) stands between: begin with bytes, of which there are 256 and which can spell any text, and give frequent
-neighbours a token of their own. One step of it is a merge. The only thing to think of is that occurrences may not overlap:
-"aaa" with the pair (a, a) becomes (aa)(a).
+Characters make long rows and words make vocabularies without end. Byte-pair encoding (Sennrich, Haddow and Birch
+2016, section 3.2) stands between: begin with bytes, of which there are 256 and which can spell any text, and give
+frequent neighbours a token of their own. One step of it is a merge. The only thing to think of is that occurrences
+may not overlap: "aaa" with the pair (a, a) becomes (aa)(a).
 
 ## L5.2 Learning the merges
 
-The text is first cut into pieces, words with the space before them, across whose borders nothing is merged (Radford et al.
-2019, section 2.2). Then: count all pairs of neighbours, merge the most frequent one, count again. Our text is the
-documentation that comes with Python, a tenth of it kept for validation.
+The text is first cut into pieces, words with the space before them, across whose borders nothing is merged (Radford
+et al. 2019, section 2.2). Then: count all pairs of neighbours, merge the most frequent one, count again. Our text is
+the documentation that comes with Python, a tenth of it kept for validation.
 """
 
 # %%
@@ -54,6 +54,8 @@ TEXT = "pydocs"  # after `minilm data fetch shakespeare` this may be "shakespear
 corpus = text.load_corpus(TEXT)
 train, valid = corpus.split()
 print(f"{corpus.name}: {corpus.size:,} bytes, {len(corpus.documents)} documents, {len(set(''.join(train)))} characters")
+
+# %%
 L.ask("L5.2a", "Which pair of bytes is the first merge, the most frequent one of this text?",
       {"t and h": None, "space and space": True, "space and t": None})  # fmt: skip
 
@@ -79,16 +81,16 @@ L.figure(fig, "merges", "Every doubling of the vocabulary lengthens the tokens, 
 
 # %% [markdown]
 r"""
-Python's help is full of indented code, so that two spaces come before any letters. With 1024 tokens a token stands for more
-than 2.5 bytes, so that a context of T tokens reaches that much further. The price is a table with a row for each token, and
-rare tokens of which a small text has hardly an example.
+Python's help is full of indented code, so that two spaces come before any letters. With 1024 tokens a token stands
+for more than 2.5 bytes, so that a context of T tokens reaches that much further. The price is a table with a row for
+each token, and rare tokens of which a small text has hardly an example.
 
 Losses a token of different vocabularies cannot be compared; bits a byte can (lesson 1).
 
 ## L5.3 Encoding
 
-The merges are a list with an order, and the order is part of it. **Predict**: the first merge learned was (b, c), the second
-(a, b).
+The merges are a list with an order, and the order is part of it. **Predict**: the first merge learned was (b, c), the
+second (a, b).
 """
 
 # %%
@@ -109,10 +111,11 @@ Nothing is ever unknown: what the merges do not know stays bytes, of which "你"
 
 ## L5.4 From documents to batches
 
-All documents go into one row, with something between them that says so. A window of $T$ tokens has $T$ targets, the row one
-token further on; the next window begins where this one ended. Filling windows with whatever comes next, rather than with
-padding, is called *packing*: no place is wasted, and now and then a window holds the end of one document and the begin of
-another. `text.TokenBatches` goes so through the text once an epoch, from another offset and in another order each time.
+All documents go into one row, with something between them that says so. A window of $T$ tokens has $T$ targets, the
+row one token further on; the next window begins where this one ended. Filling windows with whatever comes next,
+rather than with padding, is called *packing*: no place is wasted, and now and then a window holds the end of one
+document and the begin of another. `text.TokenBatches` goes so through the text once an epoch, from another offset and
+in another order each time.
 """
 
 # %%
@@ -132,11 +135,12 @@ r"""
 
 $$\mathcal L = -\frac1N \sum_{b,t:\ \text{target counts}} \log p(x_{b,t+1} \mid x_{b,1} \dots x_{b,t})$$
 
-(Radford et al. 2018, equation 1, there as a sum). One forward gives all $T$ predictions of a row, each with what stands before
-it, thanks to the causal mask. Targets that do not count carry `-100`, as the last window's filling does.
+(Radford et al. 2018, equation 1, there as a sum). One forward gives all $T$ predictions of a row, each with what
+stands before it, thanks to the causal mask. Targets that do not count carry `-100`, as the last window's filling
+does.
 
-The one thing that can go wrong in so short a formula is $N$. **Predict**: a batch comes in two parts. The first has 1 target
-that counts, with loss 4, the other 99, with mean loss 2.
+The one thing that can go wrong in so short a formula is $N$. **Predict**: a batch comes in two parts. The first has 1
+target that counts, with loss 4, the other 99, with mean loss 2.
 """
 
 # %%
@@ -149,15 +153,16 @@ L.show(training.NextToken.__call__)
 
 # %% [markdown]
 r"""
-The library's objective takes the sum over a part and divides it by the count of the whole batch, so that the parts, on
-however many threads, add up to the exact mean and its exact gradient.
+The library's objective takes the sum over a part and divides it by the count of the whole batch, so that the parts,
+on however many threads, add up to the exact mean and its exact gradient.
 
 ## L5.6 The learning rate
 
-Adam's first steps rest on averages of a few gradients, and a new model's gradients are not yet of much use; post-norm models
-in particular may lose their way (lesson 4). So one begins at 0 and leads the rate up along a line, the *warm-up*. At the end small steps
-settle what large ones leave in motion: half a cosine leads down. GPT-1 took 2000 updates up to 2.5e-4 and the cosine to 0
-(Radford et al. 2018, section 4.1), GPT-3 the cosine to a tenth (Brown et al. 2020, appendix B).
+Adam's first steps rest on averages of a few gradients, and a new model's gradients are not yet of much use; post-norm
+models in particular may lose their way (lesson 4). So one begins at 0 and leads the rate up along a line, the
+*warm-up*. At the end small steps settle what large ones leave in motion: half a cosine leads down. GPT-1 took 2000
+updates up to 2.5e-4 and the cosine to 0 (Radford et al. 2018, section 4.1), GPT-3 the cosine to a tenth (Brown et al.
+2020, appendix B).
 """
 
 # %%
@@ -176,15 +181,15 @@ L.said("less than 0.01", abs(wrong[WARMUP] / PEAK - 1))
 
 # %% [markdown]
 r"""
-The mistake moves the peak by less than 0.01 of itself; its training looks the same. A schedule is a function: test it at its
-corners, exactly.
+The mistake moves the peak by less than 0.01 of itself; its training looks the same. A schedule is a function: test it
+at its corners, exactly.
 
 ### The course's own GPT
 
-The course's notebook 4a_gpt trains a character GPT on Tiny Shakespeare: 4 post-norm blocks of width 64 with 4 heads, context
-32, batches of 16, dropout .2, AdamW at 1e-3 without a schedule, 5000 steps (Fuentes-Pineda 2023, notebook 4a_gpt). Positions
-are sines, queries, keys and values have no biases, the head is a layer of its own, and a norm that a post-norm model does not
-need stands before it. From our parts it is this:
+The course's notebook 4a_gpt trains a character GPT on Tiny Shakespeare: 4 post-norm blocks of width 64 with 4 heads,
+context 32, batches of 16, dropout .2, AdamW at 1e-3 without a schedule, 5000 steps (Fuentes-Pineda 2023, notebook
+4a_gpt). Positions are sines, queries, keys and values have no biases, the head is a layer of its own, and a norm that
+a post-norm model does not need stands before it. From our parts it is this:
 """
 
 
@@ -226,21 +231,23 @@ def validation(model):
 
 # %% [markdown]
 r"""
-With the 65 characters of Tiny Shakespeare it has the 207,681 parameters that the course prints; our text has more characters.
-The course printed a validation loss of 4.3949 before, 2.0108 after 2000 steps, 1.9271 after 3000 and 1.8842 at the end
-(Fuentes-Pineda 2023, notebook 4a_gpt). Ours is another text, so ours are other numbers: the course's loss cannot be
-reproduced to the digit here, its course can. We stop after 2000 steps; to go on to 5000, change the
-one number in the loop.
+With the 65 characters of Tiny Shakespeare it has the 207,681 parameters that the course prints; our text has more
+characters. The course printed a validation loss of 4.3949 before, 2.0108 after 2000 steps, 1.9271 after 3000 and
+1.8842 at the end (Fuentes-Pineda 2023, notebook 4a_gpt). Ours is another text, so ours are other numbers: the
+course's loss cannot be reproduced to the digit here, its course can. We stop after 1500 steps; to go on to 5000,
+change the one number in the loop.
 
 Beside it stand the models of lesson 1 that only count. **Predict** which it beats.
 """
 
 # %%
-L.ask("L5.6a", "Which of these does the course's GPT beat on this text, after 2000 steps?",
+L.ask("L5.6a", "Which of these does the course's GPT beat on this text, after 1500 steps?",
       {"none of them": None, "bigrams": True, "bigrams and 4-grams": None, "also 6-grams": None})  # fmt: skip
+
+# %%
 optimizer = optim.AdamW(course.named_parameters(), rate=1e-3, betas=(0.9, 0.999), decay=0.01)
 curve = [validation(course)]
-for step in L.steps(2000, "the course's GPT"):
+for step in L.steps(1500, "the course's GPT"):
     batch = batches.at(step)
     F.cross_entropy(course(batch["ids"]), batch["targets"]).backward()
     optimizer.step()
@@ -257,7 +264,7 @@ beaten = [n for n in (2, 4, 6) if grams[n] > curve[-1]]
 L.answer("L5.6a", ["none of them", "bigrams", "bigrams and 4-grams", "also 6-grams"][len(beaten)])
 L.said("less than 0.05", abs(curve[0] - math.log(V)))
 L.said("4.17", math.log(65))
-L.said("less than 1.9", curve[-1])
+L.said("less than 2", curve[-1])
 L.said("less than 1.5", grams[4])
 
 # %%
@@ -275,18 +282,19 @@ L.figure(fig, "course", "The course's GPT on the text at hand, its printed losse
 
 # %% [markdown]
 r"""
-Two things to see. Ours begins at $\ln V$ (within 0.05), where the course begins above its $\ln 65$ = 4.17: PyTorch's usual
-beginning is larger than GPT's. And a GPT of this size, after minutes, is below 1.9, about where trigrams are, but stays above the 4-grams, which
-counted the same text at less than 1.5. A few characters of context decide most of what comes next, and counting them is hard
-to beat with little text and time; the GPT's advantage is that it goes on improving where counts run out.
+Two things to see. Ours begins at $\ln V$ (within 0.05), where the course begins above its $\ln 65$ = 4.17: PyTorch's
+usual beginning is larger than GPT's. And a GPT of this size, after a minute, is below 2, between bigrams and
+trigrams, and far above the 4-grams, which counted the same text at less than 1.5. A few characters of context decide
+most of what comes next, and counting them is hard to beat with little text and time; the GPT's advantage is that it
+goes on improving where counts run out.
 
 ## L5.7 What it learns first
 
-A mean over all tokens hides what is learned. Mundito lets us ask for single abilities, with sentences that the model was
-never trained to answer:
+A mean over all tokens hides what is learned. Mundito lets us ask for single abilities, with sentences that the model
+was never trained to answer:
 
-- *agreement*: "en la granja las zorras que viven con el oso …": does the verb agree with the foxes, although the bear stands
-  nearer?
+- *agreement*: "en la granja las zorras que viven con el oso …": does the verb agree with the foxes, although the bear
+  stands nearer?
 - *questions*: "¿ cómo es la vaca de Julia ?", and the colour stood in the introduction. The answer must be copied.
 
 A probe looks which of the possible words has the most probability. **Predict** what is learned first.
@@ -294,6 +302,8 @@ A probe looks which of the possible words has the most probability. **Predict** 
 
 # %%
 L.ask("L5.7a", "Which does a GPT learn first?", {"agreement": True, "copying": None, "both at once": None})
+
+# %%
 world = Mundito()
 MOST, RATE = 1600, 0.01
 config = models.GPTConfig(
@@ -352,20 +362,21 @@ L.said("less than 0.2", questions[half_way[0] + 3])
 
 # %% [markdown]
 r"""
-Early on the model is right in less than 0.25 of the sentences, far below guessing: it has learned that the verb agrees with
-the noun that stands nearest, which these sentences make a trap of. Soon after it has found the head noun, and ends above 0.85
-at its best. Copying begins later: when agreement is found, less than 0.2 of the questions are answered, in the end more than
-0.6, where we stop. Every sentence with a verb teaches agreement, and two positions suffice; a colour to be copied comes seldom, and takes two
-layers that must fit each other (the induction of lesson 3) before either is of use. When they find each other is a matter of
-luck, too: with another seed of the model it comes sooner or later, and the agreement may be shaken once more while it does.
+Early on the model is right in less than 0.25 of the sentences, far below guessing: it has learned that the verb
+agrees with the noun that stands nearest, which these sentences make a trap of. Soon after it has found the head noun,
+and ends above 0.85 at its best. Copying begins later: when agreement is found, less than 0.2 of the questions are
+answered, in the end more than 0.6, where we stop. Every sentence with a verb teaches agreement, and two positions
+suffice; a colour to be copied comes seldom, and takes two layers that must fit each other (the induction of lesson 3)
+before either is of use. When they find each other is a matter of luck, too: with another seed of the model it comes
+sooner or later, and the agreement may be shaken once more while it does.
 
 The smooth curve on the left is the mean over many such steps, each of which comes at a time of its own.
 
 ## L5.8 A task is rows of tokens
 
-The paper's next question: how can such a model, which only ever read one row of tokens, do a task with two texts, or with a
-choice? Not by new layers for each task, but by writing the task as rows, with three tokens more, and one linear layer on the
-state of the last one (Radford et al. 2018, section 3.3 and figure 1):
+The paper's next question: how can such a model, which only ever read one row of tokens, do a task with two texts, or
+with a choice? Not by new layers for each task, but by writing the task as rows, with three tokens more, and one
+linear layer on the state of the last one (Radford et al. 2018, section 3.3 and figure 1):
 
 | task | rows |
 |---|---|
@@ -374,9 +385,9 @@ state of the last one (Radford et al. 2018, section 3.3 and figure 1):
 | similarity | both orders of the pair, whose two states are added |
 | multiple choice | for each answer: `start` context `delimiter` answer `extract` |
 
-Why the *last* token: it is the only one that has read everything. Why both orders: two similar texts have no first, but a
-causal model has. The row of the added tokens in the table is new; all the rest is pretrained. Mundito has `<bos>` for a
-start, and we left it two ids for the others.
+Why the *last* token: it is the only one that has read everything. Why both orders: two similar texts have no first,
+but a causal model has. The row of the added tokens in the table is new; all the rest is pretrained. Mundito has
+`<bos>` for a start, and we left it two ids for the others.
 """
 
 # %%
@@ -403,87 +414,91 @@ r"""
 
 $$\mathcal L_3 = \mathcal L_2 + \lambda\, \mathcal L_1$$
 
-$\mathcal L_2$ is the task's loss, $\mathcal L_1$ the old one on the same rows, an *auxiliary loss* with λ = .5 (Radford et al.
-2018, equation 5 and section 4.1). In the paper's code each row's language loss is the mean over its own tokens, so that a
-long text weighs as much as a short one. The authors found that it helps on their larger data sets and not on the smaller
-ones (Radford et al. 2018, section 5). One thing that it does for certain can be measured here. **Predict**: after the
-training on the task alone, what is the loss as a language model, on Mundito as before?
+$\mathcal L_2$ is the task's loss, $\mathcal L_1$ the old one on the same rows, an *auxiliary loss* with λ = .5
+(Radford et al. 2018, equation 5 and section 4.1). In the paper's code each row's language loss is the mean over its
+own tokens, so that a long text weighs as much as a short one. The authors found that it helps on their larger data
+sets and not on the smaller ones (Radford et al. 2018, section 5). What it does for certain can be measured here.
+**Predict**: the model learns the task from 32 rows; then it is asked to predict the tokens of *new* rows of the task.
 """
 
 # %%
-L.ask("L5.9a", "After fine-tuning with λ = 0 and with λ = 1 the loss on Mundito's documents …",
-      {"is the same as before in both": "no_language_loss", "rises, and less with λ = 1": True,
-       "rises, and more with λ = 1": "weight_on_the_task"})  # fmt: skip
+L.ask("L5.9a", "Its loss on these tokens, after λ = 0 and after λ = 1, is …",
+      {"the same, as before": "no_language_loss", "lower after λ = 1": True,
+       "lower after λ = 0": "weight_on_the_task"})  # fmt: skip
 
 
-def both_losses(model, head, some, weight):
+# %%
+def two_losses(model, head, some):
+    """The task's loss, and the mean over rows of the language loss of each."""
     ids, at, labels = as_rows(some)
     hidden = model.hidden(ids)
-    loss = F.cross_entropy(head(hidden[np.arange(len(ids)), at]), labels)
-    if weight:
-        n = at[:, None]  # tokens of each row but the first
-        share = (np.arange(ids.shape[1] - 1) < n) / n / len(ids)
-        each = F.cross_entropy(model.logits(hidden[:, :-1]), ids[:, 1:], reduction="none")
-        loss = loss + weight * F.sum(each * share.astype(np.float32))
-    return loss
+    n = at[:, None]  # tokens of each row but the first
+    share = (np.arange(ids.shape[1] - 1) < n) / n / len(ids)
+    each = F.cross_entropy(model.logits(hidden[:, :-1]), ids[:, 1:], reduction="none")
+    task = F.cross_entropy(head(hidden[np.arange(len(ids)), at]), labels)
+    return task, F.sum(each * share.astype(np.float32))
 
 
 # %%
 def finetuned(weight, steps=60):
-    """Accuracy on new texts, and the loss above the source's on documents as in pretraining."""
+    """The language loss on new rows of the task, and the loss above the source's on documents."""
     model, head = models.GPT(config), nn.Linear(64, 2, np.random.default_rng(0))
     model.load_state_dict(gpt.state_dict())
     named = [*model.named_parameters(), *((f"head.{name}", p) for name, p in head.named_parameters())]
     optimizer = optim.AdamW(named, rate=2e-3)
     for _ in range(steps):
-        both_losses(model, head, examples, weight).backward()
+        task, language = two_losses(model, head, examples)
+        (task + weight * language).backward()
         optimizer.step()
         optimizer.zero_grad()
-    ids, at, labels = as_rows(tests)
     with ml.no_grad():
-        guess = head(model.hidden(ids)[np.arange(len(ids)), at]).numpy().argmax(1)
-    return (guess == labels).mean(), excess(model)
+        return two_losses(model, head, tests)[1].item(), excess(model)
 
 
 # %%
 results = {weight: finetuned(weight) for weight in (0.0, 0.5, 1.0)}
-print(f"before: {excess(gpt):.3f} nats above the source")
-for weight, (accuracy, gap) in results.items():
-    print(f"λ = {weight}: accuracy {accuracy:.2f} on new texts, {gap:.3f} nats above the source on documents")
-after, before = {weight: gap for weight, (_, gap) in results.items()}, excess(gpt)
-risen = after[0.0] > before + 0.02
-L.answer("L5.9a", ("rises, and less with λ = 1" if after[1.0] < after[0.0] else "rises, and more with λ = 1") if risen
-         else "is the same as before in both")  # fmt: skip
+print(f"before: {excess(gpt):.2f} nats above the source on documents")
+for weight, (loss, gap) in results.items():
+    print(f"λ = {weight}: {loss:.2f} nats a token on new rows, {gap:.2f} above the source on documents")
+alone, both = results[0.0][0], results[1.0][0]
+L.answer("L5.9a", "lower after λ = 1" if both < alone - 0.5 else "lower after λ = 0" if alone < both - 0.5
+         else "the same, as before")  # fmt: skip
+L.said("more than 3", alone - both)
+L.said("more than 0.1", min(gap for _, gap in results.values()) - excess(gpt))
 
 # %% [markdown]
 r"""
-The rows of the task are not like Mundito's documents, and yet to go on predicting tokens, even these, holds the model nearer
-to what it was. Whether that helps the task is another question; with so few examples we do not read an answer out of the
-accuracies above. Lesson 8 asks it with more care.
+With the second loss it remains a language model of the texts of the task, by more than 3 nats a token better than the
+other, which has nothing left to say of rows that end in `extract`. Of documents neither remains as good a model as it
+was: each is worse by more than 0.1 nats, and often the one with the second loss by more, since 32 rows with a `start`
+and an `extract` are no documents. So what keeps an old ability is practice in it, not any practice. Whether λ helps
+the task is another question, for lesson 8.
 
 ## What goes wrong in practice
 
-- "GitForCausalLM double-shifts the training loss and leaks targets across batch rows" (huggingface/transformers#47394): the
-  shift was done by the model and once more by the loss, on a flattened batch. The training loss looks fine; a deterministic
-  cycle, as in L5.4, shows it at once. How many users shift themselves what is shifted for them, huggingface/transformers#44642
-  tells.
-- "Sum loss instead of mean loss should be used if gradient accumulation step is larger than 1 when training a language model"
-  (huggingface/transformers#24725): the mean of means of L5.5, found years before it was mended.
+- "GitForCausalLM double-shifts the training loss and leaks targets across batch rows"
+  (huggingface/transformers#47394): the shift was done by the model and once more by the loss, on a flattened batch.
+  The training loss looks fine; a deterministic cycle, as in L5.4, shows it at once. How many users shift themselves
+  what is shifted for them, huggingface/transformers#44642 tells.
+- "Sum loss instead of mean loss should be used if gradient accumulation step is larger than 1 when training a
+  language model" (huggingface/transformers#24725): the mean of means of L5.5, found years before it was mended.
 - Encoding "Hello," gave other tokens than GPT-2's own (rasbt/LLMs-from-scratch#558); the mending brought ranks
   (rasbt/LLMs-from-scratch#561). In the same code, training merged across borders at which encoding would cut
   (rasbt/LLMs-from-scratch#975).
 - Merges that depended on the order of the text where pairs are equally frequent (karpathy/minbpe#90).
-- "Warmup starts from lr=0" (meta-pytorch/torchtune#2010), and for BERT "Should first global step be initialized to 1 in wam
-  up schedule?" (google-research/bert#1293): whether steps count from 0 or 1 decides whether the first batch is wasted.
-- Where the same token fills rows and ends texts, a mask over the filling hides the ends too (QwenLM/Qwen#1080), and the model
-  never learns to stop.
+- "Warmup starts from lr=0" (meta-pytorch/torchtune#2010), and for BERT "Should first global step be initialized to 1
+  in wam up schedule?" (google-research/bert#1293): whether steps count from 0 or 1 decides whether the first batch is
+  wasted.
+- Where the same token fills rows and ends texts, a mask over the filling hides the ends too (QwenLM/Qwen#1080), and
+  the model never learns to stop.
 - Whether a packed window may read across the border of two documents is a choice that reports often leave out
   (LLM360/k2-train#1); GPT-2 reads across.
 
 ## Sources
 
 - Radford, Narasimhan, Salimans, Sutskever 2018, *Improving language understanding by generative pre-training*.
-- Radford, Wu, Child, Luan, Amodei, Sutskever 2019, *Language models are unsupervised multitask learners*: byte-level BPE.
+- Radford, Wu, Child, Luan, Amodei, Sutskever 2019, *Language models are unsupervised multitask learners*: byte-level
+  BPE.
 - Sennrich, Haddow, Birch 2016, *Neural machine translation of rare words with subword units*: byte-pair encoding.
 - Brown et al. 2020, *Language models are few-shot learners*, appendix B: the schedule to a tenth.
 - Fuentes-Pineda 2023, course *Aprendizaje profundo*, notebook 4a_gpt: the character GPT and its printed losses.
@@ -501,8 +516,8 @@ accuracies above. Lesson 8 asks it with more care.
 | tasks | rows with start, delimiter, extract; the answer at extract | both orders; nothing but filling after it |
 | fine-tuning | task + λ · language model, each row's own mean | the filling changes nothing |
 
-The course's GPT with 65 characters has 207,681 parameters. On the text at hand, in 2000 steps, it gets about as far as
-trigrams.
+The course's GPT with 65 characters has 207,681 parameters. On the text at hand, in 1500 steps, it lies between
+bigrams and trigrams.
 """
 
 # %%
