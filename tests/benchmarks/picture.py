@@ -38,8 +38,9 @@ def draw(path: Path, results: list[Result]) -> None:
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 2, height_ratios=(max(2.0, 0.16 * bars), 3.2))
     _bars(figure.add_subplot(grid[0, :]), rows)
-    _positions(figure.add_subplot(grid[1, 0]), positions)
-    _costs(figure.add_subplot(grid[1, 1]), costs)
+    below = [(panel, found) for panel, found in ((_positions, positions), (_costs, costs)) if found]
+    for i, (panel, found) in enumerate(below):
+        panel(figure.add_subplot(grid[1, i] if len(below) == 2 else grid[1, :]), found)
     figure.savefig(path)
 
 
