@@ -201,6 +201,7 @@ def is_the_best(impl, start, end, passage, longest):
 @claim("L8.4", "scores outside the passage change nothing, nor does a constant added to all starts or ends", span_scores())
 def outside_is_nothing(impl, start, end, passage, longest):
     found = impl.best_span(start, end, passage, longest)
+    expect(found is not None and all(passage[place] for place in found), "a span in the passage", got=found)
     loud = np.where(passage, 0.0, 9.0)
     expect_close(impl.best_span(start + loud, end + loud, passage, longest), found, "with loud scores outside")
     expect_close(impl.best_span(start - 5.0, end + 3.0, passage, longest), found, "with constants added")
