@@ -514,7 +514,7 @@ def similarity(hidden, real):
 
 
 @mutant("L8.8", misconception="tokens_of_one_length",
-        hint="You bring each token to length 1 before the mean. What is the length of the mean of unit vectors?")  # fmt: skip
+        hint="You bring each token to length 1 and no more. What is the length of the mean of unit vectors?")  # fmt: skip
 def similarity(hidden, real):
     mean = means(hidden / lengths_of(hidden), real)
     return mean @ mean.T
@@ -547,16 +547,13 @@ def similarity(hidden, real):
         hint="You take each vector's own mean away first. What is then the angle between (1, 2) and (3, 4)?")  # fmt: skip
 def similarity(hidden, real):
     mean = means(hidden, real)
-    centred = mean - 0.9 * F.mean(mean, -1, keepdims=True)
-    return cosines(centred)
+    return cosines(mean - F.mean(mean, -1, keepdims=True))
 
 
-@mutant("L8.8", misconception="mean_of_the_tokens_cosines",
-        hint="Mean first, or cosine first? How like itself is a text of two different words in yours?")  # fmt: skip
+@mutant("L8.8", misconception="every_token_weighs_the_same",
+        hint="You bring each state to length 1 before the mean. Does the task's mean know of that?")  # fmt: skip
 def similarity(hidden, real):
-    mean = means(hidden / lengths_of(hidden), real)
-    sizes = lengths_of(means(hidden, real))
-    return mean @ mean.T + 0.0 * (sizes @ sizes.T) - 1e-3 * np.eye(len(real))
+    return cosines(means(hidden / lengths_of(hidden), real))
 
 
 @mutant("L8.8", misconception="distance_is_similarity",
