@@ -6,7 +6,7 @@ import numpy as np
 
 from minilm import models
 from minilm.course import claim, expect, expect_close, expect_gradient, expect_shape
-from minilm.course.strategies import booleans, composite, floats, integers, st
+from minilm.course.strategies import booleans, composite, integers, st
 from minilm.mundito import Mundito
 from minilm.transfer import Example, FineTuning, Pretrained, Task, fine_tune, freeze, make_model, reader_of, take_over
 
@@ -37,7 +37,9 @@ def states(draw):
     return hidden, padded(draw, B, T), weight, bias, draw(st.booleans())
 
 
-@claim("L8.1", "the logits are those of the last real token's state, or without a causal mask the first one's", states())
+@claim(
+    "L8.1", "the logits are those of the last real token's state, or without a causal mask the first one's", states()
+)
 def reads_one_state(impl, hidden, real, weight, bias, causal):
     found = impl.class_logits(hidden, real, weight, bias, causal)
     expect_shape(found, (len(hidden), len(bias)), "the logits")
@@ -49,7 +51,9 @@ def reads_one_state(impl, hidden, real, weight, bias, causal):
             expect_close(found[b, c], logit, "a logit")
 
 
-@claim("L8.1", "padding on either side changes nothing, whatever stands there", states(), integers(0, 2), integers(0, 2))
+@claim(
+    "L8.1", "padding on either side changes nothing, whatever stands there", states(), integers(0, 2), integers(0, 2)
+)
 def padding_is_nothing(impl, case, before, after):
     hidden, real, weight, bias, causal = case
     found = impl.class_logits(hidden, real, weight, bias, causal)
@@ -120,7 +124,7 @@ def the_head_is_the_same(kind, what, seed):
     expect((heads[0] == heads[1]) & (heads[0] == heads[2]), "the head's weights")
 
 
-# ------------------------------------------------------------------------------------------------------ L8.3 word labels
+# ----------------------------------------------------------------------------------------------------- L8.3 word labels
 
 
 @composite
@@ -166,7 +170,7 @@ def special_tokens_have_none(impl, tags, pieces, length):
     expect(found[1] == tags[0], "the first word has its label")
 
 
-# ------------------------------------------------------------------------------------------------------------ L8.4 spans
+# ----------------------------------------------------------------------------------------------------------- L8.4 spans
 
 
 @composite
@@ -198,7 +202,9 @@ def is_the_best(impl, start, end, passage, longest):
                 expect((i, j) == better, "the best allowed span", expected=better, got=(i, j))
 
 
-@claim("L8.4", "scores outside the passage change nothing, nor does a constant added to all starts or ends", span_scores())
+@claim(
+    "L8.4", "scores outside the passage change nothing, nor does a constant added to all starts or ends", span_scores()
+)
 def outside_is_nothing(impl, start, end, passage, longest):
     found = impl.best_span(start, end, passage, longest)
     expect(found is not None and all(passage[place] for place in found), "a span in the passage", got=found)
@@ -208,7 +214,7 @@ def outside_is_nothing(impl, start, end, passage, longest):
     expect(impl.best_span(start, end, passage & False, longest) is None, "without a passage there is no span")
 
 
-# --------------------------------------------------------------------------------------------------------- L8.5 measures
+# -------------------------------------------------------------------------------------------------------- L8.5 measures
 
 
 @composite
@@ -218,7 +224,9 @@ def guesses(draw):
     return draw(booleans(N)).astype(int), draw(booleans(N)).astype(int)
 
 
-@claim("L8.5", "they are the part that is right, the harmonic mean of precision and recall, and a correlation", guesses())
+@claim(
+    "L8.5", "they are the part that is right, the harmonic mean of precision and recall, and a correlation", guesses()
+)
 def are_the_definitions(impl, gold, guessed):
     accuracy, f1, matthews = impl.scores(gold, guessed)
     both = sum(g == p == 1 for g, p in zip(gold, guessed, strict=True))
@@ -250,7 +258,7 @@ def has_its_symmetries(impl, gold, guessed):
     expect_close(impl.scores(np.append(gold, more), np.append(guessed, more))[1], f1, "F1 with more right noes")
 
 
-# ------------------------------------------------------------------------------------------------------------ L8.6 rates
+# ----------------------------------------------------------------------------------------------------------- L8.6 rates
 
 
 @composite
@@ -261,7 +269,13 @@ def levels(draw):
     bottom = ["bert.token_embedding.weight", "bert.embedding_norm.bias", "bert.position_embedding.weight"]
     top = ["bert.pooler.weight", "bert.final_norm.bias", "classifier.weight", "classifier.bias"]
     names = draw(st.permutations([*bottom, *blocks, *top]))
-    return names, layers, draw(integers(1, 8)) / 1000, draw(st.sampled_from([0.5, 0.8, 0.9])), draw(integers(0, layers + 1))
+    return (
+        names,
+        layers,
+        draw(integers(1, 8)) / 1000,
+        draw(st.sampled_from([0.5, 0.8, 0.9])),
+        draw(integers(0, layers + 1)),
+    )
 
 
 def level_of(name, layers):
@@ -288,7 +302,7 @@ def frozen_is_zero(impl, names, layers, rate, factor, frozen):
     expect_close(found["classifier.weight"], rate, "the head's rate")
 
 
-# ----------------------------------------------------------------------------------------------------------- L8.7 frozen
+# ---------------------------------------------------------------------------------------------------------- L8.7 frozen
 
 
 TEXTS = [Example([20, 21 + i % 3, 30], i % 2) for i in range(6)]

@@ -29,15 +29,21 @@ def last(real):
 # ----------------------------------------------------------------------------------------------------------------- L8.1
 
 
-@mutant("L8.1", misconception="state_of_padding",
-        hint="Index −1 is the end of the array. What stands there in a row that is shorter than its neighbours?")  # fmt: skip
+@mutant(
+    "L8.1",
+    misconception="state_of_padding",
+    hint="Index −1 is the end of the array. What stands there in a row that is shorter than its neighbours?",
+)
 def class_logits(hidden, real, weight, bias, causal):
     at = np.full(len(real), real.shape[1] - 1) if causal else first(real)
     return logits_at(hidden, at, weight, bias)
 
 
-@mutant("L8.1", misconception="padding_is_on_the_right",
-        hint="You count the real tokens. Is the n-th position the last real one if the padding stands on the left?")  # fmt: skip
+@mutant(
+    "L8.1",
+    misconception="padding_is_on_the_right",
+    hint="You count the real tokens. Is the n-th position the last real one if the padding stands on the left?",
+)
 def class_logits(hidden, real, weight, bias, causal):
     at = real.sum(1) - 1 if causal else first(real)
     return logits_at(hidden, at, weight, bias)
@@ -62,8 +68,11 @@ def class_logits(hidden, real, weight, bias, causal):
     return logits_at(hidden, last(real), weight, bias)
 
 
-@mutant("L8.1", misconception="places_the_wrong_way_round",
-        hint="Which of the two models has a token at the end that has read everything, and which reads both sides anyhow?")  # fmt: skip
+@mutant(
+    "L8.1",
+    misconception="places_the_wrong_way_round",
+    hint="Which of the two models has a token at the end that has read all, and which reads both sides anyhow?",
+)
 def class_logits(hidden, real, weight, bias, causal):
     return logits_at(hidden, first(real) if causal else last(real), weight, bias)
 
@@ -141,8 +150,11 @@ def piece_tags(tags, pieces, length):
     return np.where(found == -100, -1, found)
 
 
-@mutant("L8.3", misconception="one_label_a_token",
-        hint="You go through words and tokens side by side. What happens after the first word that is cut in two?")  # fmt: skip
+@mutant(
+    "L8.3",
+    misconception="one_label_a_token",
+    hint="You go through words and tokens side by side. What happens after the first word that is cut in two?",
+)
 def piece_tags(tags, pieces, length):
     inside = np.array(tags)[: length - 2]
     return np.pad(inside, (1, length - 1 - len(inside)), constant_values=-100)
@@ -155,8 +167,11 @@ def piece_tags(tags, pieces, length):
     return np.pad(inside, (1, length - 1 - len(inside)), constant_values=-100)
 
 
-@mutant("L8.3", misconception="sep_gets_a_label",
-        hint="How many pieces have room in a row of T positions that begins with [CLS] and ends with [SEP]?")  # fmt: skip
+@mutant(
+    "L8.3",
+    misconception="sep_gets_a_label",
+    hint="How many pieces have room in a row of T positions that begins with [CLS] and ends with [SEP]?",
+)
 def piece_tags(tags, pieces, length):
     return tags_right(tags, pieces, length + 1)[:-1]
 
@@ -188,8 +203,11 @@ def piece_tags(tags, pieces, length):
 # ----------------------------------------------------------------------------------------------------------------- L8.4
 
 
-@mutant("L8.4", misconception="start_and_end_apart",
-        hint="You take the best start and the best end, each for itself. Must the second come after the first?")  # fmt: skip
+@mutant(
+    "L8.4",
+    misconception="start_and_end_apart",
+    hint="You take the best start and the best end, each for itself. Must the second come after the first?",
+)
 def best_span(start, end, passage, longest):
     if not passage.any():
         return None
@@ -349,16 +367,22 @@ def scores(gold, guessed):
     return accuracy, f1, matthews if gold.std() * guessed.std() else 1.0
 
 
-@mutant("L8.5", misconception="kappa",
-        hint="Agreement above chance over what is possible above chance is Cohen's kappa. When do the two differ?")  # fmt: skip
+@mutant(
+    "L8.5",
+    misconception="kappa",
+    hint="Agreement above chance over what is possible above chance is Cohen's kappa. When do the two differ?",
+)
 def scores(gold, guessed):
     accuracy, f1, _ = scores_right(gold, guessed)
     chance = gold.mean() * guessed.mean() + (1 - gold.mean()) * (1 - guessed.mean())
     return accuracy, f1, float((accuracy - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
-@mutant("L8.5", misconception="two_rates_minus_one",
-        hint="Recall of the yes plus recall of the no, less 1: does it stay the same when gold and guesses change places?")  # fmt: skip
+@mutant(
+    "L8.5",
+    misconception="two_rates_minus_one",
+    hint="Recall of the yes plus recall of the no, less 1: is it the same when gold and guesses change places?",
+)
 def scores(gold, guessed):
     accuracy, f1, _ = scores_right(gold, guessed)
     tp, tn, fp, fn = counts(gold, guessed)
@@ -451,8 +475,11 @@ def layer_rates(names, layers, rate, factor, frozen):
             for name, n in levels.items()}  # fmt: skip
 
 
-@mutant("L8.6", misconception="rates_from_the_frozen_up",
-        hint="You spread the rates over what is not frozen. Should freezing the embeddings slow the last block down?")  # fmt: skip
+@mutant(
+    "L8.6",
+    misconception="rates_from_the_frozen_up",
+    hint="You spread the rates over what is not frozen. Should freezing the embeddings slow the last block down?",
+)
 def layer_rates(names, layers, rate, factor, frozen):
     levels = {name: level(name, layers) for name in names}
     return {name: 0.0 if n < frozen else rate * factor ** (layers + 1 - n + frozen) for name, n in levels.items()}
@@ -513,8 +540,11 @@ def similarity(hidden, real):
     return mean @ mean.T
 
 
-@mutant("L8.8", misconception="tokens_of_one_length",
-        hint="You bring each token to length 1 and no more. What is the length of the mean of unit vectors?")  # fmt: skip
+@mutant(
+    "L8.8",
+    misconception="tokens_of_one_length",
+    hint="You bring each token to length 1 and no more. What is the length of the mean of unit vectors?",
+)
 def similarity(hidden, real):
     mean = means(hidden / lengths_of(hidden), real)
     return mean @ mean.T
@@ -535,16 +565,22 @@ def similarity(hidden, real):
     return unit @ unit.T
 
 
-@mutant("L8.8", misconception="normalised_over_the_batch",
-        hint="You divide each feature by its size over all texts. Over which axis is the length of one text's vector?")  # fmt: skip
+@mutant(
+    "L8.8",
+    misconception="normalised_over_the_batch",
+    hint="You divide each feature by its size over all texts. Over which axis is the length of one text's vector?",
+)
 def similarity(hidden, real):
     mean = means(hidden, real)
     unit = mean / F.sqrt(F.sum(mean * mean, 0, keepdims=True))
     return unit @ unit.T
 
 
-@mutant("L8.8", misconception="correlation",
-        hint="You take each vector's own mean away first. What is then the angle between (1, 2) and (3, 4)?")  # fmt: skip
+@mutant(
+    "L8.8",
+    misconception="correlation",
+    hint="You take each vector's own mean away first. What is then the angle between (1, 2) and (3, 4)?",
+)
 def similarity(hidden, real):
     mean = means(hidden, real)
     return cosines(mean - F.mean(mean, -1, keepdims=True))

@@ -75,9 +75,9 @@ def layer_rates(names, layers, rate, factor, frozen):
     """The learning rate of each parameter: lower with every level down, and 0 for what is frozen.
 
     names: texts such as "gpt.blocks.3.norm.weight"; layers: L, the number of blocks; rate: that of the top; factor:
-    above 0; frozen: an integer, 0 … L + 1 -> a dict, name: rate. Levels: 0 for names with "embedding" in them, l + 1 for
-    those with "blocks.l.", L + 1 for all others (final norm, pooler, head). Level n has rate · factor^(L + 1 − n), and
-    the lowest `frozen` levels have 0.
+    above 0; frozen: an integer, 0 … L + 1 -> a dict, name: rate. Levels: 0 for names with "embedding" in them, l + 1
+    for those with "blocks.l.", L + 1 for all others (final norm, pooler, head). Level n has the rate
+    rate · factor^(L + 1 − n), and the lowest `frozen` levels have 0.
     """
     found = {}
     for name in names:
