@@ -358,7 +358,7 @@ L.ask("L8.4a", "Best start and best end, each taken for itself: with a model tha
 # %%
 task, examples = tasks["span"].task, tasks["span"].test
 unsure = transfer.make_model(learned["bert"], task)
-transfer.fine_tune(unsure, reader["bert"], task, tasks["span"].train(64, 0), transfer.FineTuning(rate=3e-3, steps=10))
+transfer.fine_tune(unsure, reader["bert"], task, tasks["span"].train(64, 0), transfer.FineTuning(rate=3e-3, steps=3))
 batch = collate_task(reader["bert"], task, [encode(reader["bert"], task, e) for e in examples])
 with ml.no_grad():
     logits = unsure(batch["ids"], batch["segments"], batch["attention_mask"])
