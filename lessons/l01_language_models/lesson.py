@@ -397,7 +397,11 @@ axes.axhline(math.log(V), color=COLORS[5], linestyle=STYLES[2], label="all words
 axes.axhline(entropy, color="black", linewidth=1, label="entropy of the source")
 axes.set(xlabel="step", ylabel="loss (nats a word)", ylim=(0, 6.5))
 axes.legend(fontsize=8, frameon=False)
-L.figure(fig, "neural", "Gradient descent on 16 numbers a word comes close to what counting every pair reaches, far above the source.")
+L.figure(
+    fig,
+    "neural",
+    "Gradient descent on 16 numbers a word comes close to what counting every pair reaches, far above the source.",
+)
 
 # %% [markdown]
 r"""
@@ -472,7 +476,9 @@ fig, axes = subplots(width=6, height=3.2)
 axes.plot(tuned, color=COLORS[0], linestyle=STYLES[0], label="from the learned vectors")
 axes.plot(scratch, color=COLORS[1], linestyle=STYLES[1], label="from random vectors")
 axes.axhline(-floor.mean(), color="black", linewidth=1, label="entropy of the new world")
-axes.set(xlabel="steps on 40 documents of the new world", ylabel="loss on other documents\n(nats a word)", ylim=(0, 6.5))
+axes.set(
+    xlabel="steps on 40 documents of the new world", ylabel="loss on other documents\n(nats a word)", ylim=(0, 6.5)
+)
 axes.legend(fontsize=8, frameon=False)
 L.figure(fig, "transfer", "Fine-tuning begins where training from random vectors does not arrive.")
 
