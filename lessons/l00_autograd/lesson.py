@@ -14,6 +14,11 @@ anyone knows that the answer is right. It proves:
 - **L0.6** Central differences come close to the exact derivative, but not closer than rounding lets them.
 - **L0.7** A test that sums the output lets a softmax pass whose gradient is zero.
 - **L0.8** A random cotangent and a random direction let no wrong gradient pass, and minilm's gradients do.
+
+In the code of all lessons `L` is the lesson itself: `L.ask` puts a prediction to you, `L.answer` and `L.said` compare
+an answer and a number of the text with what was computed, `L.show` prints source of the library, `L.figure` saves a
+picture, and `L.prove` tries every claim at the end. A task, such as "task L0.3", is a function for you to write; the
+claims of its number tell whether it is right.
 """
 
 # %%
@@ -261,8 +266,8 @@ print(f"in order: {a.grad:g}")
 
 # %% [markdown]
 r"""
-On a tree the short cut is right, which is why it passes so many first tests; it needs a node that is no leaf and has
-two consumers to fail.
+On a tree the short cut is right, which is why it passes so many first tests; it needs a node that is no leaf and is
+used twice to fail.
 
 An order in which every node stands after its sources is a **topological order**; the walk goes through it from the
 end. There are many, and any will do: at the moment a node's turn comes, all that it was used for has been seen.
@@ -389,8 +394,8 @@ print(L.said("less than 1e-12", max(abs(o.grad - t.data).max() for o, t in zip(o
 # %% [markdown]
 r"""
 They differ by less than 1e-12. And this is the graph: leaves above, the loss below, in each box the shape, the value
-where it is small, and the cotangent that the walk brings. The row `bias` of shape (3,) meets an array of four rows, and its
-cotangent is a row again.
+where it is small, and the cotangent that the walk brings. The row `bias` of shape (3,) meets an array of four rows,
+and its cotangent is a row again.
 """
 # %%
 picture = ml.draw(loss, values=True, gradients=True, engine="matplotlib",

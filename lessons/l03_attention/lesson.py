@@ -441,7 +441,7 @@ L.answer("L3.6a", "half of it" if np.allclose(wrong, 0.5, atol=0.02) else "all o
 # %%
 for heads in (1, 2, 4, 8):
     layer = nn.MultiHeadAttention(64, heads, rng)
-    print(f"{heads} heads of width {64 // heads:2}: {layer.num_parameters():,} parameters")
+    print(f"heads: {heads}, each {64 // heads:2} wide: {layer.num_parameters():,} parameters")
     L.said("16,640", layer.num_parameters())
 L.show(nn.attention.split_heads, nn.attention.merge_heads)
 
@@ -497,7 +497,7 @@ for causal in (False, True):
     for layers in (1, 2, 3):
         found[layers, causal] = change_of_the_last(layers, causal)
         print(
-            f"{'causal' if causal else 'no mask'}, {layers} layers: the last output changes by {found[layers, causal]:.1e}"
+            f"{'causal' if causal else 'no mask'}, depth {layers}: the last output changes by {found[layers, causal]:.1e}"
         )
 L.answer("L3.7a", "yes" if found[1, True] > rounding else "no")
 L.answer("L3.7b", "yes" if found[2, True] > rounding else "no")

@@ -1,5 +1,6 @@
 """`minilm lesson`: the course's lessons, each a script that proves what it says."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ def list_lessons(
     if markdown:
         return typer.echo(markdown_map(find_lessons()))
     columns = [tr("lesson"), tr("title"), tr("slide"), tr("minutes"), tr("after"), tr("what it shows")]
-    table(columns, [row(about) for about in find_lessons()], right=(3,))
+    lessons = find_lessons()
+    table(columns, [row(about) for about in lessons], right=(3,))
+    if sys.stdout.isatty() and lessons:
+        name = lessons[0].short
+        typer.echo(tr("read one, cell by cell: minilm lesson run {name} --step", name=name))
+        typer.echo(tr("or as a notebook: minilm lesson open {name}", name=name))
 
 
 def row(about: Any) -> list[str]:

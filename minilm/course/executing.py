@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -143,16 +144,14 @@ def show_prose(cell: Cell, whole: bool) -> None:
 
 def show_code(source: str) -> None:
     """Code before it runs, if there is any to show."""
-    source = source.replace("  # fmt: skip", "")
+    from minilm.course.session import say_code
+
+    source = re.sub(r"\n{3,}", "\n\n", source.replace("  # fmt: skip", ""))
     if not source:
         return
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.syntax import Syntax
-
-        console = Console()
-        console.print()
-        console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
+        print()
+        say_code(source)
     else:
         print(FENCED.format(source=source))
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Lesson:
                 tr("{label}: the run shows “{shown}”, the lesson says “{right}”", label=label, shown=shown, right=right)
             )
         self._answered.add(label)
-        print(f"{label}  {right}")
+        print(tr("{label}  the answer: {right}", label=label, right=right))
         if chosen is not None:
             self._right.append(chosen == right)
             print(tr("as you predicted") if chosen == right else tr("you predicted: {chosen}", chosen=chosen))
@@ -136,25 +136,14 @@ class Lesson:
         """Print the source of library functions or classes, as it is."""
         for function in functions:
             source = textwrap.dedent(inspect.getsource(inspect.unwrap(function))).rstrip()
-            if sys.stdout.isatty():
-                from rich.console import Console
-                from rich.syntax import Syntax
-
-                Console().print(Syntax(source, "python"))
-            else:
-                print(source)
+            say_code(source)
 
     # ------------------------------------------------------------------------------------------------- what takes long
 
     def steps(self, n: int, what: str) -> Iterator[int]:
         """0 … n - 1, with a bar on a terminal, and a line at the end: `for step in L.steps(300, "training")`."""
         start = time.perf_counter()
-        if sys.stdout.isatty():
-            from rich.progress import track
-
-            yield from track(range(n), description=what, transient=True)
-        else:
-            yield from range(n)
+        yield from _with_bar(range(n), what)
         print(tr("{what}: {n} steps, {seconds:.1f} s", what=what, n=n, seconds=time.perf_counter() - start))
 
     @contextlib.contextmanager
@@ -180,7 +169,7 @@ class Lesson:
         claims = [claim for claim in self.bank.claims if not claim.of_task or claim.number in names]
         verdicts = [
             prove(claim, impl if claim.of_task else None, names.get(claim.number, ""), seed=seed, examples=examples)
-            for claim in claims
+            for claim in _with_bar(claims, tr("proving the claims"))
         ]
         if self._right:
             print(tr("predictions: {right} of {n} right", right=sum(self._right), n=len(self._right)))
@@ -224,12 +213,32 @@ class Lesson:
         )  # fmt: skip
 
 
+def _with_bar(items: Sequence[Any], what: str) -> Iterable[Any]:
+    """The items, with a bar on a terminal that goes away at the end."""
+    if not sys.stdout.isatty():
+        return items
+    from rich.progress import track
+
+    return track(items, description=what, transient=True)
+
+
 def say(text: str, indent: str = "") -> None:
     """Print a line; on a terminal broken between words, later lines after the indent."""
     if sys.stdout.isatty():
         width = min(100, shutil.get_terminal_size().columns)
         text = textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     print(text)
+
+
+def say_code(source: str) -> None:
+    """Print Python; on a terminal coloured, and broken where it is wider than the terminal."""
+    if not sys.stdout.isatty():
+        return print(source)
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    console = Console()
+    console.print(Syntax(source, "python", word_wrap=True), width=min(console.width, 124))
 
 
 def digest(folder: Path) -> str:

@@ -27,6 +27,10 @@ LOWER = dict(zip("0123456789+-−=()aehijklmnoprstuvx'", "₀₁₂₃₄₅₆�
 RAISED = dict(
     zip("0123456789+-−=()abcdefghijklmnoprstuvwxyzTᵀ'", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀᵀ′", strict=True)
 )
+OPEN, CLOSE = "\ue000", "\ue001"  # around a fraction, until it is known what stands beside it
+FRACTION = re.compile(rf"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
+BOUND_LEFT = re.compile(r"[\w\u0300-\u036f)\]⟩√Σ∏∂] *$")
+BOUND_RIGHT = re.compile(r" *[\w(\[⟨√Σ∏|]")
 SPACED = re.compile(r" *([≤≥≠≈∝≡≪≫∈∉⊂→←↦⇒×·⊙⊕±=]) *")
 TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^])|([^\\{}_^]+)", re.DOTALL)
 
@@ -34,7 +38,8 @@ TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}_^])|([^\\{}_^]+)", re.DOTALL)
 def unicode_math(tex: str) -> str:
     """A formula, without its dollar signs, as text."""
     tokens = [match.groups() for match in TOKEN.finditer(tex)]
-    return re.sub(r"[ \t]+", " ", SPACED.sub(r" \1 ", _sequence(tokens))).strip()
+    text = re.sub(r"(?<=[a-z])(?=[√Σ∏∫])", " ", _fractions(_sequence(tokens)))  # ln Σ, tanh √
+    return re.sub(r"[ \t]+", " ", SPACED.sub(r" \1 ", text)).strip()
 
 
 def readable(markdown: str) -> str:
@@ -79,7 +84,7 @@ def _sequence(tokens: list[tuple], until: str | None = None) -> str:
 def _command(name: str, tokens: list[tuple]) -> str:
     if name in ("frac", "tfrac", "dfrac"):
         over, under = _argument(tokens), _argument(tokens)
-        return f"{_grouped(over)} / {_grouped(under)}"
+        return f"{OPEN}{_grouped(over)} / {_grouped(under)}{CLOSE}"
     if name == "sqrt":
         return "√" + _grouped(_argument(tokens))
     if name in ACCENTS:
@@ -87,6 +92,16 @@ def _command(name: str, tokens: list[tuple]) -> str:
     if name in PLAIN:
         return _argument(tokens)
     return SYMBOLS.get(name, name)
+
+
+def _fractions(text: str) -> str:
+    """Fractions in parentheses where what stands beside them would else be read as a part of them: (1 / 2) x."""
+    while match := FRACTION.search(text):
+        before, after = text[: match.start()], text[match.end() :]
+        bound = BOUND_LEFT.search(before), BOUND_RIGHT.match(after)
+        whole = f"({match[1]})" if any(bound) else match[1]
+        text = before + " " * bool(bound[0]) + whole + " " * bool(bound[1]) + after
+    return text
 
 
 def _argument(tokens: list[tuple]) -> str:
@@ -107,13 +122,13 @@ def _argument(tokens: list[tuple]) -> str:
 
 def _script(text: str, forms: dict[str, str], mark: str) -> str:
     """Lowered or raised letters where all of them exist, else the mark and the text."""
-    text = text.strip()
+    text = _fractions(text).strip()
     if all(c in forms for c in text.replace(" ", "")):
         return "".join(forms[c] for c in text.replace(" ", ""))
     return mark + (text if len(text) == 1 else f"({text})")
 
 
 def _grouped(text: str) -> str:
-    """In parentheses, unless it is one thing: a number, a name with its index, a root of one."""
-    text = text.strip()
-    return text if re.fullmatch(r"√?(\w[\u0300-\u036f₀-ₜᵢⱼ⁰-ⁿ′]*|\d[\d,.]*|\w+)", text) else f"({text})"
+    """In parentheses, unless it is one thing: a number, a name with its index, a root or a differential of one."""
+    text = re.sub("∂ +", "∂", _fractions(text).strip())
+    return text if re.fullmatch(r"[√∂]?(\w[\u0300-\u036f₀-ₜᵢⱼ⁰-ⁿ′]*|\d[\d,.]*|\w+)", text) else f"({text})"

@@ -55,7 +55,7 @@ class TestRun:
         ran = minilm("run", folder, cwd=tmp_path)
         assert (ran.returncode, ran.stderr) == (0, "")
         assert ran.stdout.startswith("\nLesson 7. Squares\n-----------------\n\nL7.1 Squares\n")
-        assert "L7.1a  9\n" in ran.stdout and "4 of 4 claims hold" in ran.stdout
+        assert "L7.1a  the answer: 9\n" in ran.stdout and "4 of 4 claims hold" in ran.stdout
         out = tmp_path / "runs" / "lessons" / "l07"
         assert sorted(path.name for path in out.iterdir()) == ["claims.json", "nothing.png"]
         assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["lessons", "runs"]

@@ -33,7 +33,7 @@ class TestPredictions:
     def test_are_printed_and_answered(self, L, capsys):
         L.ask("L7.1a", "What is 3 squared?", OPTIONS)
         L.answer("L7.1a", 9)
-        assert capsys.readouterr().out == "\nL7.1a  What is 3 squared?\n  a) 6\n  b) 8\n  c) 9\nL7.1a  9\n"
+        assert capsys.readouterr().out == "\nL7.1a  What is 3 squared?\n  a) 6\n  b) 8\n  c) 9\nL7.1a  the answer: 9\n"
 
     def test_another_answer_stops_the_lesson(self, L):
         L.ask("L7.1a", "What is 3 squared?", OPTIONS)
@@ -62,7 +62,7 @@ class TestPredictions:
         L.answer("L7.1a", 9)
         said = capsys.readouterr().out
         assert said.count("your prediction (a to c): ") == 4
-        assert said.endswith("L7.1a  9\nyou predicted: 6\nWhat is 3 squared?\n")
+        assert said.endswith("L7.1a  the answer: 9\nyou predicted: 6\nWhat is 3 squared?\n")
         typed = iter(["c"])
         L.ask("L7.1b", "And now?", OPTIONS)
         L.answer("L7.1b", 9)
