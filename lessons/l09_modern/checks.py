@@ -252,8 +252,8 @@ def is_proportional(impl, batch, tokens, layers, heads, kv_heads, width, number)
     of = [batch, tokens, layers, heads, kv_heads, width, number]
     once = impl.cache_bytes(*of)
     for place in (0, 1, 2, 5, 6):
-        expect_close(impl.cache_bytes(*(v * (1 + 2 * (i == place)) for i, v in enumerate(of))), 3 * once, "bytes, three "
-                     f"times as large in argument {place}")  # fmt: skip
+        more = impl.cache_bytes(*(v * (1 + 2 * (i == place)) for i, v in enumerate(of)))
+        expect_close(more, 3 * once, f"bytes, with argument {place} three times as large")
     own = impl.cache_bytes(batch, tokens, layers, heads, heads, width, number)
     expect(Fraction(own, max(once, 1)) == Fraction(heads, kv_heads), "with H heads: H / G as much")
     expect(once < impl.cache_bytes(batch, tokens + 1, layers, heads, kv_heads, width, number), "a token adds")
@@ -277,14 +277,6 @@ def distances(draw):
     buckets = e * (4 if both_ways else 2)
     far = draw(integers(2, 16)) * buckets
     return draw(integers(-2 * far, 2 * far)), both_ways, buckets, far
-
-
-def border(place, e, max_distance):
-    """The least distance of bucket e + place: e (max_distance / e)^(place / e), rounded up, in whole numbers."""
-    d = e
-    while d**e < e ** (e - place) * max_distance**place:
-        d += 1
-    return d
 
 
 @claim("L9.6", "bucket e + k begins where (d / e)^e reaches (max_distance / e)^k, by whole numbers", distances())
@@ -372,8 +364,8 @@ def can_be_put_back(impl, ids, spans, sentinels):
 def shows_the_rest(impl, ids, spans, sentinels):
     shown, _ = impl.corrupt(ids, spans, sentinels)
     inside = {t for start, end in spans for t in range(start, end)}
-    expect_close(np.array([t for t in shown if t not in sentinels], int),
-                 np.array([t for i, t in enumerate(ids) if i not in inside], int), "the tokens that are shown")  # fmt: skip
+    rest, wanted = [t for t in shown if t not in sentinels], [t for i, t in enumerate(ids) if i not in inside]
+    expect_close(np.array(rest, int), np.array(wanted, int), "the tokens that are shown")
     expect_close(np.array([t for t in shown if t in sentinels]), np.array(sentinels[: len(spans)]), "the sentinels")
     expect_close(shown.index(sentinels[0]), spans[0][0], "where the first sentinel stands")
 

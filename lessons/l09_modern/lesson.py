@@ -25,9 +25,14 @@ import numpy as np
 import minilm as ml
 import minilm.functional as F
 from minilm import models, nn, optim, text, training
-from minilm.chat import ChatML
 from minilm.course import lesson
 from minilm.course.figures import COLORS, MARKERS, STYLES, matrix, subplots
+
+L = lesson("l09")
+rng = np.random.default_rng(9)
+
+# %%
+from minilm.chat import ChatML
 from minilm.errors import MinilmError
 from minilm.models import blocks
 from minilm.mundito import Mundito, MunditoBatches, MunditoConfig
@@ -35,9 +40,6 @@ from minilm.mundito.oracle import fill_distribution
 from minilm.mundito.tasks import documents
 from minilm.nn.rotary import LinearScaling, Rotary
 from minilm.published import open_language_model
-
-L = lesson("l09")
-rng = np.random.default_rng(9)
 
 # %% [markdown]
 r"""
@@ -89,8 +91,8 @@ interest *how far apart* they are. In lesson 3 a step was a rotation of the posi
 $$\langle e^{i t f} q,\; e^{i s f} k \rangle = \operatorname{Re}\big(e^{i t f} q\; \overline{e^{i s f} k}\big)
   = \operatorname{Re}\big(e^{i (t - s) f}\, q\, \bar k\big)$$
 
-The score contains $t - s$, and neither $t$ nor $s$. Every pair has its own pace, $f_i = \theta^{-2i/K}$ with $\theta =
-10000$, as the hands of lesson 3. Nothing is learned, nothing is added, and lengths stay as they are.
+The score contains $t - s$, and neither $t$ nor $s$. Every pair has its own pace, $f_i = \theta^{-2i/K}$ with
+$\theta = 10000$, as the hands of lesson 3. Nothing is learned, nothing is added, and lengths stay as they are.
 
 Which features are a pair? In the paper neighbours, 0 and 1, 2 and 3; in LLaMA's weights as most programs store them
 feature $i$ and feature $i + K/2$. For training it is all the same. For reading somebody's weights it is not.
@@ -293,9 +295,7 @@ for i, name in enumerate(("gpt2", "llama-7b", "llama2-70b", "llama3-8b")):
     axis.plot(tokens, tokens * per_token / 1e9, color=COLORS[i], linestyle=STYLES[i], label=label)
 axis.set(xscale="log", yscale="log", xlabel="tokens, of one text or of many together", ylabel="cache in bfloat16 (GB)")
 axis.legend(frameon=False, fontsize=8)
-L.figure(
-    fig, "cache", "What must be held to go on writing. LLaMA 2 of 70B holds less than LLaMA 7B, for it shares heads."
-)
+L.figure(fig, "cache", "What must be held to go on writing. LLaMA-2-70B holds less than LLaMA-7B, for it shares heads.")
 
 # %% [markdown]
 r"""
@@ -366,7 +366,8 @@ L.ask("L9.7a", "A text of 512 tokens, 77 of them cut in 26 spans. How many token
 # %%
 cut, spans = round(0.15 * 512), round(0.15 * 512 / 3)
 print(f"{cut} tokens in {spans} spans: input {512 - cut + spans}, target {cut + spans + 1}")
-L.answer("L9.7a", str(cut + spans + 1)), L.said("77", cut), L.said("26", spans), L.said("104", cut + spans + 1)
+L.answer("L9.7a", str(cut + spans + 1))
+L.said("461", 512 - cut + spans), L.said("104", cut + spans + 1)
 facts_only = Mundito(MunditoConfig(facts_only=True))
 V, PAD, MASK, BOS = facts_only.vocab_size, *(facts_only.id_of[name] for name in ("[PAD]", "[MASK]", "<bos>"))
 sentences = [document[0] for document in documents(facts_only, 6000, seed=0)]
@@ -382,6 +383,8 @@ def cut_two(chosen, places, length=16):
 
 # %% [markdown]
 r"""
+The encoder reads 461 tokens, the decoder writes 104. With the whole text for a target it would write five times as many.
+
 What is asked here can be known in part only, and Mundito knows in which. Two words are cut out of a sentence. Who reads
 the left side only, as GPT does, has one lower bound; who reads both sides has another, by Bayes' rule (lesson 7).
 """
@@ -428,6 +431,7 @@ def of_step(step):
     return chosen, [1 + int(u * (len(words) - 2)) for words, u in zip(chosen, draws[step][1], strict=True)]
 
 
+# %%
 def span_loss(step):
     ids, targets = cut_two(*of_step(step))
     return t5.loss(ids, targets, attention_mask=ids != PAD)
@@ -520,25 +524,31 @@ class Decoder(nn.Module):
         self.rotary = Rotary(WIDTH // HEADS) if rotary else None
         made = [nn.Block(WIDTH, HEADS, draw, hidden, std=0.1, residual_std=0.05, **switches) for _ in range(2 - shared)]
         self.blocks = made * 2 if shared else made
-        final = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}[switches["norm_kind"]]
-        self.final = final(WIDTH) if switches["norm"] == "pre" else lambda x: x
+        norm = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}[switches["norm_kind"]]
+        self.final = norm(WIDTH) if switches["norm"] == "pre" else lambda x: x
 
-    def hidden(self, ids):
-        x = self.token(ids) + (self.place.weight if self.place else 0.0)
-        turn = self.rotary(np.arange(ids.shape[1]), np.float32) if self.rotary else None
-        for block in self.blocks:
-            x = block(x, rotary=turn)
-        return self.final(x)
 
-    def loss(self, ids, targets):
-        return F.linear_cross_entropy(self.hidden(ids), self.token.weight, targets)
+# %%
+def states(model, ids):
+    x = model.token(ids) + (model.place.weight if model.place else 0.0)
+    turn = model.rotary(np.arange(ids.shape[1]), np.float32) if model.rotary else None
+    for block in model.blocks:
+        x = block(x, rotary=turn)
+    return model.final(x)
+
+
+def next_token_loss(model, batch):
+    return F.linear_cross_entropy(states(model, batch["ids"]), model.token.weight, batch["targets"])
 
 
 # %%
 switches = {"norm": "post", "norm_kind": "layer", "activation": "gelu_tanh", "gated": False, "kv_heads": HEADS,
             "bias": True, "mlp_bias": True, "rotary": False, "shared": False}  # fmt: skip
 turns = {"GPT-1": {}, "norm first": {"norm": "pre"}, "RMS norm": {"norm_kind": "rms"}, "RoPE": {"rotary": True},
-         "SwiGLU": {"gated": True, "activation": "silu", "bias": False, "mlp_bias": False}, "grouped queries": {"kv_heads": 2}, "one block twice": {"shared": True}}  # fmt: skip
+         "SwiGLU": {"gated": True, "activation": "silu", "bias": False, "mlp_bias": False},
+         "grouped queries": {"kv_heads": 2}, "one block twice": {"shared": True}}  # fmt: skip
+
+# %%
 models_of, budget = {}, Decoder(0, 4 * WIDTH, **switches).num_parameters()
 for name, turn in turns.items():
     switches = {**switches, **turn}
@@ -566,9 +576,9 @@ rows = [batches.at(step) for step in range(STEPS)]
 
 def excess(seed, how, name):
     model = kept[name] = Decoder(seed, **how)
-    trained(f"{name}, {seed}", model, lambda step: model.loss(rows[step]["ids"], rows[step]["targets"]), STEPS, 0.015)
+    trained(f"{name}, {seed}", model, lambda step: next_token_loss(model, rows[step]), STEPS, 0.015)
     with ml.no_grad():
-        return model.loss(unseen["ids"], unseen["targets"]).item() - unseen["oracle"].mean()
+        return next_token_loss(model, unseen).item() - unseen["oracle"].mean()
 
 
 kept = {}
@@ -625,6 +635,7 @@ def masked(count, seed, pairs):
     )
 
 
+# %%
 def word_loss(seed, pairs):
     """Trained with pairs or without; the loss on hidden words of unseen texts."""
     model = models.BertForPreTraining(models.BertConfig(world.vocab_size, 32, 32, 2, 4, initial_std=0.1), seed=seed)
@@ -661,7 +672,7 @@ texts.
 Our models saw 48 tokens. Lesson 4's table of positions ends there. RoPE has angles for every position, but beyond 48 the
 slow pairs come to angles that no training has shown them. One can squeeze the positions, $t/2$ for $t$, so that all
 angles are known and neighbours come closer (Chen et al. 2023); others slow down the slow pairs only, by a larger θ
-(LLaMA 3 has θ = 500,000: Llama team 2024).
+(LLaMA 3 has θ = 500,000; Llama team 2024, section 3.2).
 """
 # %%
 L.ask("L9.8b", "The model reads texts of 96 tokens. On tokens 49 to 96, with positions squeezed and not trained further, it is …", {
@@ -676,7 +687,7 @@ for name, scaling in {"as trained": None, "squeezed by 2": LinearScaling(2.0)}.i
     model.rotary = Rotary(WIDTH // HEADS, scaling=scaling)
     each = np.arange(96)
     with ml.no_grad():
-        z = F.log_softmax(model.hidden(long["ids"]) @ model.token.weight.T).numpy()
+        z = F.log_softmax(states(model, long["ids"]) @ model.token.weight.T).numpy()
     nll = -np.take_along_axis(z, long["targets"][..., None], -1)[..., 0]
     curves[name] = (nll - long["oracle"]).mean(0).reshape(-1, 8).mean(1)
 
@@ -690,6 +701,7 @@ axis.legend(frameon=False, fontsize=8)
 L.figure(fig, "longer", "Reading twice as far as was trained, with RoPE as it is, and with its positions squeezed.")
 for name, curve in curves.items():
     print(f"{name:14} trained part {curve[:6].mean():.2f}, beyond {curve[6:].mean():.2f}")
+L.said("more than 0.1", curves["as trained"][6:].mean() - curves["as trained"][:6].mean())
 worse = [
     bool(curves["squeezed by 2"][part].mean() > curves["as trained"][part].mean()) for part in (slice(6), slice(6, 12))
 ]
@@ -697,7 +709,10 @@ L.answer("L9.8b", "worse than without, on short texts as well" if all(worse) els
 
 # %% [markdown]
 r"""
-PLACEHOLDER LONGER
+With RoPE the model goes on reading, but beyond what was trained it loses more than 0.1 nats more than before: "no longest
+text" is not "good at any length". Squeezing makes it worse at once, everywhere, since to a model that has never seen half
+a step, all distances are wrong. In the paper too it is the beginning of some further training, a short one (Chen et al.
+2023, section 3).
 
 ### Sizes and years
 
@@ -707,7 +722,7 @@ settings; of the others, marked as such, we repeat what their authors say.
 """
 # %%
 named = {"gpt1": 2018.45, "bert-large-uncased": 2018.78, "gpt2": 2019.12, "gpt2-xl": 2019.12, "roberta-large": 2019.57,
-         "albert-xxlarge": 2019.74, "t5-11b": 2019.81, "gpt3": 2020.41, "llama-7b": 2023.15, "llama-65b": 2023.15,
+         "albert-xxlarge": 2019.74, "t5-11b": 2019.81, "gpt3-175b": 2020.41, "llama-7b": 2023.15, "llama-65b": 2023.15,
          "llama2-70b": 2023.55, "mistral-7b": 2023.78, "llama3.1-405b": 2024.56, "smollm2-135m": 2024.84}  # fmt: skip
 built = {name: (models.sizes.published(name), year) for name, year in named.items()}
 print(f"{'model':20}{'parameters':>17} {'paper':>7}{'D':>7}{'L':>5}{'H':>5}{'G':>5}")
@@ -749,7 +764,7 @@ L.figure(
 # %% [markdown]
 r"""
 From 124,439,808 parameters to hundreds of thousands of millions in less than two years; then sizes stop growing and data
-do (lesson 10 has the reason), and small models come back, trained on far more text. All from the same block: LLaMA 7B, counted by hand in claim L9.8, has
+do (lesson 10 has the reason), and small models come back, trained on far more text. All from the same block: LLaMA-7B, counted by hand in claim L9.8, has
 6,738,415,616. Encoders have left the race for size, not the field: for vectors of texts they are in use everywhere.
 
 ### One that answers

@@ -378,7 +378,7 @@ def grouped_attention(query, key, value):
     hint="One head for all is multi-query attention. What are the others there for?",
 )
 def grouped_attention(query, key, value):
-    (H, T, K), G = query.shape, key.shape[0]
+    H, T, K = query.shape
     of = np.zeros(H, int)
     scores = query @ F.swapaxes(key[of], -1, -2) / math.sqrt(K)
     weights = F.softmax(F.where(np.tri(T, dtype=bool), scores, -math.inf))
@@ -433,9 +433,9 @@ def grouped_attention(query, key, value):
     "L9.4", misconception="scores_are_not_scaled", hint="Scores are divided by √K, here as everywhere. Which K is that?"
 )
 def grouped_attention(query, key, value):
-    (H, T, K), G = query.shape, key.shape[0]
+    H, T, G = *query.shape[:2], key.shape[0]
     of = np.arange(H) // (H // G)
-    scores = query @ F.swapaxes(key[of], -1, -2) / 1.0
+    scores = query @ F.swapaxes(key[of], -1, -2)
     weights = F.softmax(F.where(np.tri(T, dtype=bool), scores, -math.inf))
     return weights @ value[of]
 
@@ -490,9 +490,9 @@ def grouped_attention(query, key, value):
     hint="A shared key is read by a whole group. Whose gradients should it get?",
 )
 def grouped_attention(query, key, value):
-    (H, T, K), n = query.shape, query.shape[0] // key.shape[0]
+    n = query.shape[0] // key.shape[0]
     heads = []
-    for j in range(H):
+    for j in range(query.shape[0]):
         k, v = (a[j // n : j // n + 1] for a in (key, value))
         k, v = (k, v) if j % n == 0 else (k.detach(), v.detach())
         heads.append(attention_of(query[j : j + 1], k, v))
