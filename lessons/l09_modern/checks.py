@@ -168,7 +168,7 @@ def has_two_limits(impl, x, w_gate, w_up, w_down):
 
 @claim("L9.3", "its gradient is that of its values", gated(), examples=30)
 def swiglu_has_its_gradient(impl, x, w_gate, w_up, w_down):
-    expect_gradient(impl.swiglu, (x, w_gate, w_up, w_down), wrt=(0, 1, 2, 3))
+    expect_gradient(impl.swiglu, (x / 4, w_gate / 2, w_up / 2, w_down / 2), wrt=(0, 1, 2, 3))
 
 
 # ------------------------------------------------------------------------------------------------ L9.4 grouped queries
@@ -319,7 +319,11 @@ def is_that_of_our_t5(impl, how):
     from minilm.models.t5 import bucket
 
     rng = np.random.default_rng(sum(how))
+    both_ways, buckets, far = how
+    e = buckets // (4 if both_ways else 2)
     for d in [*range(-20, 21), *rng.integers(-300, 301, 20).tolist()]:
+        if any(abs(d) ** e * e**k == e**e * far**k for k in range(1, e)):
+            continue  # on a border: our T5 takes logarithms in float32
         ours = int(bucket(np.array(d), *how))
         expect(abs(impl.relative_bucket(d, *how) - ours) <= 0, f"the bucket of {d}", expected=ours)
 
