@@ -613,8 +613,8 @@ How honest can one be about such a figure?
 - **RMS norm, SwiGLU (with which the biases go), grouped queries**: what SwiGLU and the steps after it change is less
   than 0.06 nats, the seeds of one model differ by a standard deviation of less than 0.08: within noise. For RMS norm
   and grouped queries that is the point: they save work and memory, and cost nothing that one sees. For SwiGLU the
-  published gains are of the order of a hundredth of a nat, at a thousand times the size (Shazeer 2020, Table 1): our
-  figure could not show them if they were there.
+  published gain is a few hundredths of a nat, in a model thousands of times as large (Shazeer 2020, Table 1): our
+  figure could not show it if it were there.
 - **One block twice** is a little worse than two at equal parameters, by about as much as its seeds differ; and it
   multiplies with wider matrices, so a step takes longer. Sharing saves parameters, not work.
 
@@ -747,12 +747,13 @@ for i, label in enumerate(labels):
     axis.plot(
         *zip(*of, strict=True), MARKERS[i], color=COLORS[i], label=label, markerfacecolor="white" if i == 3 else None
     )
+
+# %%
 for name, year, n, _ in points:
     low = name in ("bert-large-uncased", "llama-65b", "Megatron-LM", "ELMo")
     axis.annotate(name, (year, n), xytext=(5, -10 if low else 4), textcoords="offset points", fontsize=7)
 axis.axvline(2023.78, color="black", linewidth=0.8, linestyle=":")
 
-# %%
 axis.text(2023.8, 6e7, " the lecture", fontsize=7)
 axis.set(
     yscale="log", xlabel="year in which it was made public", ylabel="parameters", xlim=(2018, 2025.6), ylim=(5e7, 2e12)
