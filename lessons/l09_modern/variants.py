@@ -143,7 +143,7 @@ def cache_bytes(batch, tokens, layers, heads, kv_heads, width, number):
 
 @variant("L9.5", "by NumPy's own count")
 def cache_bytes(batch, tokens, layers, heads, kv_heads, width, number):
-    cache = np.zeros((2, layers, batch, kv_heads, tokens, width // heads), {2: np.float16, 4: np.float32}[number])
+    cache = np.zeros((2, layers, batch, kv_heads, tokens, width // heads), f"V{number}")
     return cache.nbytes
 
 
