@@ -116,8 +116,8 @@ counts are a little off the tenths.
 When BERT is used, there is no [MASK] in its input. If all questions were asked at [MASK], nothing would ever be asked
 at a position that shows a word, and what the last layer does there would be nobody's concern. So some are asked at
 words. But which? Let $p(w)$ be what the words around say of the original, and let a part $k$ of the chosen stay and a
-part $r$ become random among V words. Someone who sees the word $s$ at an asked position can do no better than Bayes'
-rule:
+part $r$ become random among V words; a recipe is written [MASK]/random/kept, `80/10/10` for BERT. Someone who sees
+the word $s$ at an asked position can do no better than Bayes' rule:
 
 $$p(w \mid s) \propto p(w)\,\big(r/V + k\,[w = s]\big), \qquad p(s \mid s) = \frac{p(s)\,(kV + r)}{k V p(s) + r}$$
 
@@ -143,7 +143,7 @@ for i, (name, sure) in enumerate(stays.items()):
 axis.axvline(1 / V, color="black", linewidth=0.8)
 axis.text(1.2 / V, 0.02, "1/V", fontsize=8)
 axis.set(xscale="log", xlabel="p(s): how well the shown word fits its context", ylabel="p(it is the original)")
-axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.0, 0.6))
+axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(0.0, 0.6))
 L.figure(fig, "trust", "How far a shown word may be trusted at an asked position, by the recipe that made the input.")
 
 # %%
@@ -287,7 +287,7 @@ for axis, (name, (lengths, labels)) in zip(axes, ways.items(), strict=True):
                   color=COLORS[label], linestyle=STYLES[label], label=what)  # fmt: skip
     axis.set(title=f"{name}: B's length tells {told(lengths, labels):.0%}", xlabel="length of B (tokens)")
 axes[0].set_ylabel("part of the pairs, per token")
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8, frameon=False)
 L.figure(fig, "lengths", "How long the second texts are, by label: on the left a model need not read them.")
 
 # %%
@@ -327,18 +327,18 @@ L.answer("L7.8a", "ln V and ln 2" if near else "else")
 
 # %% [markdown]
 r"""
-With BERT's small initial weights every word, and each of the two answers, begins equally likely: the losses begin at
-$\ln V$ and $\ln 2$. So the words weigh far more in the sum at first. That is no fault, but remember it when you
-compare losses: one number hides two.
+All words, and both answers, begin equally likely (lesson 2): $\ln V$ and $\ln 2$. So the words weigh far more in the
+sum at first. That is no fault, but remember it when you compare losses: one number hides two.
 
 ## L7.9 Pretraining beside the truth
 
 Now we train. So that minutes become seconds, in the plainest Mundito: documents of one fact, *en la granja las zorras
 que viven con el oso venden el pan*. Of a hidden word the automaton knows $p(w \mid \text{all the others})$ exactly,
-by Bayes' rule: in proportion to the probability of the whole text with w in that place. The mean of $-\log p$ is a
-floor. What a model loses above it, on the same words, is its *excess*: it can be 0, but below it only by chance.
+by Bayes' rule: in proportion to the probability of the whole text with w in that place. The mean of $-\log p$ is the
+floor above which we measure the excess, on the same words (lesson 1).
 
-We hide one word in each of some hundred new sentences and let the oracle answer first.
+We hide one word in each of some hundred new sentences and let the oracle answer first. In training a fifth of the
+words is asked, so that these short rows teach more in a step.
 """
 # %%
 world = Mundito(MunditoConfig(facts_only=True))
@@ -441,7 +441,7 @@ for i, (name, (_, curve, _)) in enumerate(trained.items()):
     left.plot(list(curve), list(curve.values()), color=COLORS[i], linestyle=STYLES[i], marker=MARKERS[i], markersize=4,
               label=name)  # fmt: skip
 left.set(xlabel="update", ylabel="excess under [MASK] (nats per word)", ylim=(0, None))
-left.legend(fontsize=8)
+left.legend(fontsize=8, frameon=False)
 for i, who in enumerate(("BERT, 80/10/10", "oracle")):
     heights = [values[i] for values in by_kind.values()]
     right.bar(
@@ -449,7 +449,7 @@ for i, who in enumerate(("BERT, 80/10/10", "oracle")):
     )
 right.set_xticks(range(5), by_kind)
 right.set_ylabel("loss under [MASK] (nats per word)")
-right.legend(fontsize=8)
+right.legend(fontsize=8, frameon=False)
 L.figure(fig, "excess", "What is lost above the floor as training goes on, and, at its end, on which kinds of words.")
 
 # %%
@@ -488,7 +488,7 @@ for axis, i in zip(axes, shown, strict=True):
     words = [world.words[w] if t != at[i] else "[MASK]" for t, w in enumerate(test[i])]
     axis.set(xlim=(0, 1), xlabel="probability")
     axis.set_title(" ".join(words[:7]) + "\n" + " ".join(words[7:]), fontsize=8)
-axes[0].legend(fontsize=8, loc="lower right")
+axes[0].legend(fontsize=8, frameon=False, loc="lower right")
 L.figure(fig, "filled", "What a BERT puts behind [MASK], beside what can be known: an article, a verb, an object.")
 
 # %% [markdown]

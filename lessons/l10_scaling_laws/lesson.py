@@ -163,11 +163,11 @@ L.said("0", record.products - (6 * (blocks + head) + attention) * tokens)
 r"""
 ## L10.4 The laws on Mundito
 
-In Mundito's variant with facts only, each document is one fact, of 24,576 whose frequencies fall as $(\text{rank} +
-21)^{-2}$. A model has to learn the grammar, which is soon done, and then fact after fact, the frequent ones first.
-The source's own loss on the held-out rows is known, so what falls is the excess over it. We train GPTs of two
-layers, of growing width on the same 1.64 million tokens, and the widest on growing parts of these; one pass, with a
-peak rate of `min(0.06, 0.5 / d)`.
+In Mundito's variant with facts only, each document is one fact, of 24,576 whose frequencies fall as
+$(\text{rank} + 21)^{-2}$. A model has to learn the grammar, which is soon done, and then fact after fact, the
+frequent ones first. The source's own loss on the held-out rows is known, so what falls is the excess over it. We
+train GPTs of two layers, of growing width on the same 1.64 million tokens, and the widest on growing parts of these;
+one pass, with a peak rate of `min(0.06, 0.5 / d)`.
 """
 
 # %%
@@ -245,12 +245,12 @@ for i, (place, x, y, name) in enumerate(data):
     label = f"{name}: {alpha:.2f} ({low:.2f} to {high:.2f})"
     axes[place].plot(x, y, MARKERS[i], color=COLORS[i], label=label)
     axes[place].plot(x, c * x**-alpha, color=COLORS[i], linestyle=STYLES[i])
-for axis, xlabel in zip(axes, ("parameters", "training tokens, width 64"), strict=True):
+for axis, xlabel in zip(axes, ("parameters", "millions of training tokens, width 64"), strict=True):
     axis.set(xscale="log", yscale="log", xlabel=xlabel, ylim=(0.035, 1.2))
     axis.legend(fontsize=8, frameon=False, title="exponent (95 % of bootstraps)", title_fontsize=8, loc="lower left")
     axis.minorticks_off()
     axis.set_yticks([0.05, 0.1, 0.2, 0.4, 0.8], ["0.05", "0.1", "0.2", "0.4", "0.8"])
-axes[1].set_xticks([1e5, 2e5, 5e5, 1e6, 2e6], ["100,000", "200,000", "500,000", "1,000,000", "2,000,000"])
+axes[1].set_xticks([1e5, 2e5, 5e5, 1e6, 2e6], ["0.1", "0.2", "0.5", "1", "2"])
 axes[0].set_ylabel("excess (nats a token)")
 L.figure(fig, "runs", "Excess over the source's entropy against size, counted in two ways, and against data.")
 
@@ -275,9 +275,9 @@ Both exponents are more than 0.3 all the same, many times Kaplan's $.076$: L10.9
 
 ## L10.5 Without the floor
 
-On real text nobody knows the entropy of the source, and Kaplan et al. fit the loss itself. If $L = E + A
-x^{-\alpha}$, the slope on logarithmic axes is $\alpha (L - E) / L$, the exponent times the share of the loss that can
-still be lost. **Predict** what our runs show when nothing is subtracted.
+On real text nobody knows the entropy of the source, and Kaplan et al. fit the loss itself. If
+$L = E + A x^{-\alpha}$, the slope on logarithmic axes is $\alpha (L - E) / L$, the exponent times the share of the
+loss that can still be lost. **Predict** what our runs show when nothing is subtracted.
 """
 
 # %%
@@ -438,8 +438,8 @@ The sum is off by less than 0.02 on average, the mean by more than 0.08, and *al
 over samples says nothing of a minimizer that stops where it began.
 
 A second way to be misled is to fit $L$ instead of $\ln L$. Take a pure power, $y = x^{-1/2}$, at eleven $x$ from 1 to
-1,024, with noise of a tenth on each. Least squares on $y$ looks at the few large values only. **Predict** how much less
-sure the exponent is.
+1,024, with noise of a tenth on each. Least squares on $y$ looks at the few large values only. **Predict** how much
+less sure the exponent is.
 """
 
 # %%
@@ -495,8 +495,10 @@ good deal. Where the floor is not known, that is a reason for modest claims, not
 
 ## L10.7 Spending a budget
 
-Given $C = 6ND$, how large should the model be? On a surface $E + A/N^\alpha + B/D^\beta$ each budget has a best size.
-Here they are by search, along each budget: **predict** how the best size grows.
+Given $C = 6ND$, how large should the model be? On a surface $E + A/N^\alpha + B/D^\beta$ each budget has a best size:
+where a percent more of $N$ saves as much as a percent more of $D$, $\alpha A / N^\alpha = \beta B / D^\beta$. With
+$D = C / 6N$ that is $N^{\alpha + \beta} = \frac{\alpha A}{\beta B} (C / 6)^\beta$. Below, the best sizes are found by
+search, without this formula: **predict** how they grow.
 """
 
 # %%
@@ -542,9 +544,10 @@ r"""
 
 Kaplan et al. (2020, equation 1.7) let the best size grow as $C^{.73}$, Hoffmann et al. (2022) as $C^{.50}$. Large
 models were built on the first and were too large for their data by the second. Pearce and Song (2024) derive one from
-the other. Let $n$ be the parameters without embeddings. In Kaplan's family, all parameters are $N = n + \omega
-n^{1/3}$ with $\omega = 47491$. Take Besiroglu's surface for the truth, in $N$, and look for the best $n$ at equal
-$6nD$, as Kaplan et al. did. At the best, a percent more of $n$ saves as much as a percent more of $D$:
+the other. Let $n$ be the parameters without embeddings. In Kaplan's family, all parameters are
+$N = n + \omega n^{1/3}$ with $\omega = 47491$. Take Besiroglu's surface for the truth, in $N$, and look for the best
+$n$ at equal $6nD$, as Kaplan et al. did. The condition is that of L10.7, with a factor $s$ for what a percent of $n$
+is of $N$:
 
 $$\alpha A N^{-\alpha} \cdot s = \beta B D^{-\beta}, \qquad
   s = \frac{d \ln N}{d \ln n} = \frac{n + \omega n^{1/3} / 3}{N}.$$
@@ -602,10 +605,10 @@ data for RefinedWeb).
 ## L10.9 What a small run's exponent says
 
 Our runs have exponents many times Kaplan's. Are small models better? No: it is the text. Suppose a model of capacity
-$K$ holds the $K$ most frequent facts. What is left to lose is the mass of the others, and for frequencies $\propto
-k^{-(1 + \alpha)}$ that falls as $K^{-\alpha}$. Hutter (2021) and Michaud et al. (2023) have such models. Suppose
-instead that it knows each fact that it has seen: then what is left after $D$ facts is the mass of those unseen, and
-falls as $D^{-\alpha / (1 + \alpha)}$. **Predict** which world has the steeper laws.
+$K$ holds the $K$ most frequent facts. What is left to lose is the mass of the others, and for frequencies
+$\propto k^{-(1 + \alpha)}$ that falls as $K^{-\alpha}$. Hutter (2021) and Michaud et al. (2023) have such models.
+Suppose instead that it knows each fact that it has seen: then what is left after $D$ facts is the mass of those
+unseen, and falls as $D^{-\alpha / (1 + \alpha)}$. **Predict** which world has the steeper laws.
 """
 
 # %%

@@ -186,3 +186,10 @@ def test_importing_the_frame_imports_nothing_heavy():
         "import sys, minilm.course, minilm.cli.lesson; print({'numpy', 'hypothesis', 'matplotlib'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_code_is_whole_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    session.say_code(f"x = {'+ '.join('abcdefghijklmnopqrst')} + last")
+    assert "last" in capsys.readouterr().out
