@@ -2,18 +2,19 @@
 r"""
 # Lesson 5. Pretraining a GPT
 
-A GPT is made; now it reads. This lesson goes the whole way from a text on disk to a model that has learned from it,
-and then shows how the first GPT put tasks to such a model. It proves:
+A GPT is made; now it reads. Pretraining asks it for nothing but the next token, at every place of a text that nobody
+had to label. This lesson goes the whole way from a text on disk to a model that has learned from it, and then shows
+how the first GPT put tasks to such a model. It proves:
 
 - **L5.1** To merge is to replace one pair of neighbours, from left to right, without overlap, and can be undone.
 - **L5.2** Byte-pair encoding learns a vocabulary by merging the most frequent pair, again and again.
 - **L5.3** A new text is encoded by the same merges in the order in which they were learned, and nothing is lost.
-- **L5.4** Documents packed into one row, cut into windows, make every token but the first a target exactly once.
+- **L5.4** Documents packed into one row, cut into windows, make every token but the first a target once, but for a rest at the end.
 - **L5.5** The objective is one mean over all targets of a batch, not a mean of means.
 - **L5.6** The learning rate goes up along a line and down along a cosine, and its corners are exact.
 - **L5.7** What a GPT learns first is what helps it most often: agreement early, copying late.
 - **L5.8** GPT-1 turns every task into rows of tokens, and asks for the answer at the last one.
-- **L5.9** While it learns the task it goes on predicting the task's tokens, each row by its own mean.
+- **L5.9** While it learns a task it goes on predicting tokens, and becomes a language model of the task's texts.
 """
 
 # %%
@@ -39,15 +40,20 @@ r"""
 
 Characters make long rows and words make vocabularies without end. Byte-pair encoding (Sennrich, Haddow and Birch
 2016, section 3.2) stands between: begin with bytes, of which there are 256 and which can spell any text, and give
-frequent neighbours a token of their own. One step of it is a merge. The only thing to think of is that occurrences
-may not overlap: "aaa" with the pair (a, a) becomes (aa)(a).
+frequent neighbours a token of their own. One step of it is a merge: a pair of neighbours becomes one token wherever
+it stands. The only thing to think of is that occurrences may not overlap: "aaa" with the pair (a, a) becomes (aa)(a).
 
 ## L5.2 Learning the merges
 
 The text is first cut into pieces, words with the space before them, across whose borders nothing is merged (Radford
 et al. 2019, section 2.2). Then: count all pairs of neighbours, merge the most frequent one, count again. Our text is
-the documentation that comes with Python, a tenth of it kept for validation.
+the documentation that comes with Python, a tenth of it kept for validation; so what is printed below differs a little
+from one version of Python to another. **Predict** the first merge.
 """
+
+# %%
+L.ask("L5.2a", "Which pair of bytes is the first merge, the most frequent one of this text?",
+      {"t and h": None, "space and space": True, "space and t": None})  # fmt: skip
 
 # %%
 TEXT = "pydocs"  # after `minilm data fetch shakespeare` this may be "shakespeare"; the numbers below are then others
@@ -56,19 +62,16 @@ train, valid = corpus.split()
 print(f"{corpus.name}: {corpus.size:,} bytes, {len(corpus.documents)} documents, {len(set(''.join(train)))} characters")
 
 # %%
-L.ask("L5.2a", "Which pair of bytes is the first merge, the most frequent one of this text?",
-      {"t and h": None, "space and space": True, "space and t": None})  # fmt: skip
-
-# %%
 tokenizers, lengths = {}, {}
 valid_bytes = sum(len(document.encode("utf-8")) for document in valid)
 for size in (264, 320, 512, 1024, 2048):
     tokenizers[size] = bpe = text.ByteBPE.train(train, size)
     lengths[size] = valid_bytes / len(text.encode_documents(bpe, valid))
     print(f"{size:5} tokens in the vocabulary: {lengths[size]:.2f} bytes a token")
-print("the first merges:", [bpe.token_bytes(256 + k).decode() for k in range(20)])
-print("the last ones:   ", [bpe.token_bytes(2047 - k).decode() for k in range(6)])
-L.answer("L5.2a", {b"th": "t and h", b"  ": "space and space", b" t": "space and t"}[bpe.token_bytes(256)])
+print("the first merges:", [bpe.token_bytes(256 + k).decode(errors="replace") for k in range(20)])
+print("the last ones:   ", [bpe.token_bytes(2047 - k).decode(errors="replace") for k in range(6)])
+names = {b"th": "t and h", b"  ": "space and space", b" t": "space and t"}
+L.answer("L5.2a", names.get(bpe.token_bytes(256), "another"))
 L.said("more than 2.5", lengths[1024])
 
 # %%
@@ -82,8 +85,8 @@ L.figure(fig, "merges", "Every doubling of the vocabulary lengthens the tokens, 
 # %% [markdown]
 r"""
 Python's help is full of indented code, so that two spaces come before any letters. With 1024 tokens a token stands
-for more than 2.5 bytes, so that a context of T tokens reaches that much further. The price is a table with a row for
-each token, and rare tokens of which a small text has hardly an example.
+for more than 2.5 bytes, so that a context of $T$ tokens reaches that much further. The price is a table with a row
+for each token, and rare tokens of which a small text has hardly an example.
 
 Losses a token of different vocabularies cannot be compared; bits a byte can (lesson 1).
 
@@ -114,7 +117,7 @@ Nothing is ever unknown: what the merges do not know stays bytes, of which "你"
 All documents go into one row, with something between them that says so. A window of $T$ tokens has $T$ targets, the
 row one token further on; the next window begins where this one ended. Filling windows with whatever comes next,
 rather than with padding, is called *packing*: no place is wasted, and now and then a window holds the end of one
-document and the begin of another. `text.TokenBatches` goes so through the text once an epoch, from another offset and
+document and the start of another. `text.TokenBatches` goes so through the text once an epoch, from another offset and
 in another order each time.
 """
 
@@ -148,7 +151,6 @@ L.ask("L5.5a", "What is the loss of the batch?", {"3": "mean_of_means", "2.02": 
 
 # %%
 L.answer("L5.5a", f"{(1 * 4 + 99 * 2) / (1 + 99):.2f}")
-objective = training.NextToken()
 L.show(training.NextToken.__call__)
 
 # %% [markdown]
@@ -174,7 +176,7 @@ fig, axes = subplots(1, 2, width=9, height=3)
 for i, (ax, steps) in enumerate(zip(axes, (STEPS + 1, 120), strict=True)):
     ax.plot(rates[:steps], color=COLORS[0], linestyle=STYLES[0], label="as it should be")
     ax.plot(wrong[:steps], color=COLORS[1], linestyle=STYLES[1], label="the cosine counted from step 0")
-    ax.set(xlabel="step", ylabel="learning rate", title=("the whole training", "its begin")[i])
+    ax.set(xlabel="step", ylabel="learning rate", title=("the whole training", "its first steps")[i])
 axes[0].legend(frameon=False, fontsize=8)
 L.figure(fig, "schedule", "Warm-up and cosine, and a frequent mistake that no loss curve shows.")
 L.said("less than 0.01", abs(wrong[WARMUP] / PEAK - 1))
@@ -233,21 +235,24 @@ def validation(model):
 r"""
 With the 65 characters of Tiny Shakespeare it has the 207,681 parameters that the course prints; our text has more
 characters. The course printed a validation loss of 4.3949 before, 2.0108 after 2000 steps, 1.9271 after 3000 and
-1.8842 at the end (Fuentes-Pineda 2023, notebook 4a_gpt). Ours is another text, so ours are other numbers: the
-course's loss cannot be reproduced to the digit here, its course can. We stop after 1500 steps; to go on to 5000,
-change the one number in the loop.
+1.8842 at the end (Fuentes-Pineda 2023, notebook 4a_gpt). Tiny Shakespeare is not at hand where this lesson has to run
+alone, so ours is another text and ours are other numbers: the way down can be compared, not the last digit. We stop
+after 1000 steps, where the course printed 2.1104 (Fuentes-Pineda 2023, notebook 4a_gpt); to go all the way, set
+`COURSE_STEPS` to 5000 and take five times as long, and after `minilm data fetch shakespeare` you can put in the
+course's own text as well.
 
 Beside it stand the models of lesson 1 that only count. **Predict** which it beats.
 """
 
 # %%
-L.ask("L5.6a", "Which of these does the course's GPT beat on this text, after 1500 steps?",
+L.ask("L5.6a", "Which of these does the course's GPT beat on this text, after 1000 steps?",
       {"none of them": None, "bigrams": True, "bigrams and 4-grams": None, "also 6-grams": None})  # fmt: skip
 
 # %%
+COURSE_STEPS = 1000
 optimizer = optim.AdamW(course.named_parameters(), rate=1e-3, betas=(0.9, 0.999), decay=0.01)
 curve = [validation(course)]
-for step in L.steps(1500, "the course's GPT"):
+for step in L.steps(COURSE_STEPS, "the course's GPT"):
     batch = batches.at(step)
     F.cross_entropy(course(batch["ids"]), batch["targets"]).backward()
     optimizer.step()
@@ -260,12 +265,13 @@ print("validation:", " ".join(f"{loss:.3f}" for loss in curve))
 V = tokenizer.vocab_size
 grams = {n: -KneserNey(n).fit(train_ids, V).log_probabilities(valid_ids).mean() for n in range(1, 7)}
 print("n-grams:   ", " ".join(f"{n}: {loss:.3f}" for n, loss in grams.items()))
-beaten = [n for n in (2, 4, 6) if grams[n] > curve[-1]]
+beaten = [n for n in (2, 4, 6) if grams[n] > curve[2]]  # after 1000 steps
 L.answer("L5.6a", ["none of them", "bigrams", "bigrams and 4-grams", "also 6-grams"][len(beaten)])
 L.said("less than 0.05", abs(curve[0] - math.log(V)))
 L.said("4.17", math.log(65))
-L.said("less than 2", curve[-1])
-L.said("less than 1.5", grams[4])
+L.said("less than 2.2", curve[2])
+L.said("more than 2.3", grams[2])
+L.said("less than 1.6", grams[4])
 
 # %%
 fig, ax = subplots(1, 1, width=7.5, height=3.8)
@@ -275,7 +281,7 @@ ax.plot(list(printed), list(printed.values()), color=COLORS[1], linestyle=STYLES
         label="printed by the course, on Tiny Shakespeare")  # fmt: skip
 for n in (2, 3, 4, 6):
     ax.plot([0, 5000], [grams[n], grams[n]], color=COLORS[5], linewidth=1, linestyle=":")
-    ax.text(5060, grams[n], f"{n}-grams", fontsize=7.5, va="center")
+    ax.text(5060, grams[n], f"{n}-grams", fontsize=8.5, va="center")
 ax.set(xlabel="step", ylabel="validation loss (nats a character)", ylim=(1, 4.8), xlim=(-100, 5700))
 ax.legend(frameon=False, fontsize=8)
 L.figure(fig, "course", "The course's GPT on the text at hand, its printed losses on another, and n-grams on ours.")
@@ -283,10 +289,10 @@ L.figure(fig, "course", "The course's GPT on the text at hand, its printed losse
 # %% [markdown]
 r"""
 Two things to see. Ours begins at $\ln V$ (within 0.05), where the course begins above its $\ln 65$ = 4.17: PyTorch's
-usual beginning is larger than GPT's. And a GPT of this size, after a minute, is below 2, between bigrams and
-trigrams, and far above the 4-grams, which counted the same text at less than 1.5. A few characters of context decide
-most of what comes next, and counting them is hard to beat with little text and time; the GPT's advantage is that it
-goes on improving where counts run out.
+usual initial weights are larger than GPT's. And a GPT of this size is soon below the bigrams, which have more than
+2.3, and after 1000 steps below 2.2, but far above the 4-grams, which counted the same text and have less than 1.6. A
+few characters of context decide most of what comes next, and counting them is hard to beat with little text and
+little time. Counts stop there; the GPT's curve still falls.
 
 ## L5.7 What it learns first
 
@@ -297,7 +303,8 @@ was never trained to answer:
   stands nearer?
 - *questions*: "¿ cómo es la vaca de Julia ?", and the colour stood in the introduction. The answer must be copied.
 
-A probe looks which of the possible words has the most probability. **Predict** what is learned first.
+Each ability has its *probe*: sentences of one kind, and of the words that could answer, the one to which the model
+gives the most probability is its answer. **Predict** what is learned first.
 """
 
 # %%
@@ -328,7 +335,7 @@ for step in range(MOST):
     if step % 40 == 0:
         scores = probe(gpt, world, count=150)
         found.append((step * 16 * 64 / 1e3, excess(gpt), scores["agreement"].value, scores["questions"].value))
-        if scores["questions"].value > 0.6:
+        if scores["questions"].value > 0.5:
             break
     batch = rows.at(step)
     gpt.loss(batch["ids"], batch["targets"]).backward()
@@ -348,6 +355,8 @@ for i, (name, values) in enumerate({"agreement": agreement, "questions": questio
     )
 axes[1].set(xlabel="tokens read (thousands)", ylabel="right answers (%)", ylim=(0, 103))
 axes[1].legend(frameon=False, fontsize=8)
+axes[1].axhline(50, color=COLORS[5], linewidth=1, linestyle=":")
+axes[1].text(0.1 * tokens[-1], 51, "guessing the agreement", fontsize=8, va="bottom")
 L.figure(fig, "first", "The loss falls smoothly (left), while single abilities come one after the other (right).")
 
 # %%
@@ -357,18 +366,18 @@ L.answer(
 )
 L.said("less than 0.25", agreement[1:5].min())
 L.said("more than 0.85", agreement[-3:].max())
-L.said("more than 0.6", questions[-1])
-L.said("less than 0.2", questions[half_way[0] + 3])
+L.said("more than 0.5", questions[-1])
+L.said("less than 0.3", questions[half_way[0] + 3])
 
 # %% [markdown]
 r"""
 Early on the model is right in less than 0.25 of the sentences, far below guessing: it has learned that the verb
 agrees with the noun that stands nearest, which these sentences make a trap of. Soon after it has found the head noun,
-and ends above 0.85 at its best. Copying begins later: when agreement is found, less than 0.2 of the questions are
-answered, in the end more than 0.6, where we stop. Every sentence with a verb teaches agreement, and two positions
-suffice; a colour to be copied comes seldom, and takes two layers that must fit each other (the induction of lesson 3)
-before either is of use. When they find each other is a matter of luck, too: with another seed of the model it comes
-sooner or later, and the agreement may be shaken once more while it does.
+and gets above 0.85. Copying begins later: when agreement is found, less than 0.3 of the questions are answered; in
+the end more than 0.5, where we stop. Every sentence with a verb teaches agreement, and two positions suffice; a
+colour to be copied comes seldom, and takes two layers that must fit each other (the induction of lesson 3) before
+either is of use. When they find each other is a matter of luck, too: with another seed of the model it comes sooner
+or later, and the agreement may be shaken once more while it does.
 
 The smooth curve on the left is the mean over many such steps, each of which comes at a time of its own.
 
@@ -392,7 +401,7 @@ but a causal model has. The row of the added tokens in the table is new; all the
 
 # %%
 START, DELIMITER, EXTRACT = world.id_of["<bos>"], world.vocab_size, world.vocab_size + 1
-examples = sentiment(world, 32, seed=1)
+examples = sentiment(world, 128, seed=1)
 tests = sentiment(world, 300, seed=2)
 
 
@@ -417,62 +426,86 @@ $$\mathcal L_3 = \mathcal L_2 + \lambda\, \mathcal L_1$$
 $\mathcal L_2$ is the task's loss, $\mathcal L_1$ the old one on the same rows, an *auxiliary loss* with λ = .5
 (Radford et al. 2018, equation 5 and section 4.1). In the paper's code each row's language loss is the mean over its
 own tokens, so that a long text weighs as much as a short one. The authors found that it helps on their larger data
-sets and not on the smaller ones (Radford et al. 2018, section 5). What it does for certain can be measured here.
-**Predict**: the model learns the task from 32 rows; then it is asked to predict the tokens of *new* rows of the task.
+sets and not on the smaller ones (Radford et al. 2018, section 5). What it does for certain can be measured here, in
+nats a token on two kinds of new text: the task's rows, which are single sentences, and Mundito's documents, which are
+what the model was pretrained on. **Predict** for the documents.
 """
 
 # %%
-L.ask("L5.9a", "Its loss on these tokens, after λ = 0 and after λ = 1, is …",
-      {"the same, as before": "no_language_loss", "lower after λ = 1": True,
-       "lower after λ = 0": "weight_on_the_task"})  # fmt: skip
+L.ask("L5.9a", "With λ = .5 instead of 0, the loss on documents is after fine-tuning …",
+      {"lower: it remains a language model": None, "the same": "no_language_loss",
+       "higher: it becomes one of the task's texts": True})  # fmt: skip
 
 
 # %%
-def two_losses(model, head, some):
-    """The task's loss, and the mean over rows of the language loss of each."""
-    ids, at, labels = as_rows(some)
-    hidden = model.hidden(ids)
-    n = at[:, None]  # tokens of each row but the first
+def language_loss(model, hidden, ids, at):
+    """Each row's mean over its own tokens but the first, then the mean of that over the rows."""
+    n = at[:, None]
     share = (np.arange(ids.shape[1] - 1) < n) / n / len(ids)
     each = F.cross_entropy(model.logits(hidden[:, :-1]), ids[:, 1:], reduction="none")
-    task = F.cross_entropy(head(hidden[np.arange(len(ids)), at]), labels)
-    return task, F.sum(each * share.astype(np.float32))
+    return F.sum(each * share.astype(np.float32))
+
+
+def measured(model, head):
+    """On new texts: accuracy in the task, loss on the task's rows, loss above the source's on documents."""
+    ids, at, labels = as_rows(tests)
+    with ml.no_grad():
+        hidden = model.hidden(ids)
+        right = head(hidden[np.arange(len(ids)), at]).numpy().argmax(1) == labels
+        return right.mean(), language_loss(model, hidden, ids, at).item(), excess(model)
 
 
 # %%
-def finetuned(weight, steps=60):
-    """The language loss on new rows of the task, and the loss above the source's on documents."""
+def both_losses(model, head, weight, documents):
+    """The task's loss plus `weight` times the language model's, on the task's own rows or else on documents."""
+    ids, at, labels = as_rows(examples)
+    hidden = model.hidden(ids)
+    loss = F.cross_entropy(head(hidden[np.arange(len(ids)), at]), labels)
+    if not weight:
+        return loss
+    if documents:
+        return loss + weight * model.loss(documents["ids"], documents["targets"])
+    return loss + weight * language_loss(model, hidden, ids, at)
+
+
+# %%
+def finetuned(weight, on_documents=False, steps=60):
+    """What `measured` finds after so many steps from the pretrained weights."""
     model, head = models.GPT(config), nn.Linear(64, 2, np.random.default_rng(0))
     model.load_state_dict(gpt.state_dict())
     named = [*model.named_parameters(), *((f"head.{name}", p) for name, p in head.named_parameters())]
     optimizer = optim.AdamW(named, rate=2e-3)
-    for _ in range(steps):
-        task, language = two_losses(model, head, examples)
-        (task + weight * language).backward()
+    for step in range(steps):
+        both_losses(model, head, weight, rows.at(MOST + step) if on_documents else None).backward()
         optimizer.step()
         optimizer.zero_grad()
-    with ml.no_grad():
-        return two_losses(model, head, tests)[1].item(), excess(model)
+    return measured(model, head)
 
 
 # %%
-results = {weight: finetuned(weight) for weight in (0.0, 0.5, 1.0)}
-print(f"before: {excess(gpt):.2f} nats above the source on documents")
-for weight, (loss, gap) in results.items():
-    print(f"λ = {weight}: {loss:.2f} nats a token on new rows, {gap:.2f} above the source on documents")
-alone, both = results[0.0][0], results[1.0][0]
-L.answer("L5.9a", "lower after λ = 1" if both < alone - 0.5 else "lower after λ = 0" if alone < both - 0.5
-         else "the same, as before")  # fmt: skip
-L.said("more than 3", alone - both)
-L.said("more than 0.1", min(gap for _, gap in results.values()) - excess(gpt))
+ways = {"before": (0.0, False, 0), "task alone": (0.0,), "λ = .5, own rows": (0.5,), "λ = .5, documents": (0.5, True)}
+results = {name: finetuned(*way) for name, way in ways.items()}
+print(f"{'':18} accuracy   loss on rows   above the source on documents")
+for name, (accuracy, on_rows, above) in results.items():
+    print(f"{name:18} {accuracy:8.2f} {on_rows:14.2f} {above:31.2f}")
+_, on_rows, above = (dict(zip(ways, column, strict=True)) for column in zip(*results.values(), strict=True))
+gap = above["λ = .5, own rows"] - above["task alone"]
+L.answer("L5.9a", "higher: it becomes one of the task's texts" if gap > 0.3
+         else "lower: it remains a language model" if gap < -0.3 else "the same")  # fmt: skip
+L.said("more than 5", on_rows["task alone"])
+L.said("less than 2.5", on_rows["λ = .5, own rows"])
+L.said("less than 0.5", above["λ = .5, documents"])
 
 # %% [markdown]
 r"""
-With the second loss it remains a language model of the texts of the task, by more than 3 nats a token better than the
-other, which has nothing left to say of rows that end in `extract`. Of documents neither remains as good a model as it
-was: each is worse by more than 0.1 nats, and often the one with the second loss by more, since 32 rows with a `start`
-and an `extract` are no documents. So what keeps an old ability is practice in it, not any practice. Whether λ helps
-the task is another question, for lesson 8.
+Before, the task's rows are strange to the model: Mundito's documents begin with introductions, these sentences do
+not, and of `extract` it knows nothing. The task alone does not change that, the loss on rows is more than 5; with the
+auxiliary loss it falls below 2.5. But what is learned is the language of *these* texts. On documents the model gets
+worse even than by the task alone. What keeps the old language is the old text: with the same λ on documents, the loss
+above the source's stays below 0.5.
+
+Whether any of it helps the task is another question, which the accuracies of one run cannot answer. Lesson 8 asks it
+with more care.
 
 ## What goes wrong in practice
 
@@ -516,8 +549,8 @@ the task is another question, for lesson 8.
 | tasks | rows with start, delimiter, extract; the answer at extract | both orders; nothing but filling after it |
 | fine-tuning | task + λ · language model, each row's own mean | the filling changes nothing |
 
-The course's GPT with 65 characters has 207,681 parameters. On the text at hand, in 1500 steps, it lies between
-bigrams and trigrams.
+The course's GPT with 65 characters has 207,681 parameters. On the text at hand, in 1000 steps, it beats the bigrams
+and not the 4-grams.
 """
 
 # %%
