@@ -41,11 +41,12 @@ special = {name: world.id_of[name] for name in ("[PAD]", "[CLS]", "[SEP]", "[MAS
 r"""
 ## L7.1 Which words are asked
 
-*Masked language modelling* hides some tokens and asks for them, given all the others. How many? Each hidden token is
-one question, so more of them teach more in a step; but each also takes something away from the context of the others.
-BERT asks 15 % (Devlin et al. 2019, section 3.1). In a row of n real tokens, [CLS] and [SEP] counted, that is
-$\min(m, \max(1, \text{round}(0.15\,n)))$, with a limit m that keeps arrays of one size. Special tokens stand for no
-text, and where they stand is no question, so they are never chosen.
+*Masked language modelling* hides some tokens and asks for them, given all the others, as the cloze tests of reading
+do (Taylor 1953). How many? Each hidden token is one question, so more of them teach more in a step; but each also
+takes something away from the context of the others. BERT asks 15 % (Devlin et al. 2019, section 3.1), which is no
+law: larger models do as well with more (Wettig et al. 2023). In a row of n real tokens, [CLS] and [SEP] counted, that
+is $\min(m, \max(1, \text{round}(0.15\,n)))$, with a limit m that keeps arrays of one size. Special tokens stand for
+no text, and where they stand is no question, so they are never chosen.
 
 The number is fixed, only the places are drawn. A coin for each token would ask nothing of many a short row.
 """
@@ -73,8 +74,10 @@ By coins a row of 8 tokens, six of them words, would ask nothing in 38 % of the 
 ## L7.2 What stands in their place
 
 Of the chosen tokens 80 % become [MASK], 10 % become a random token, 10 % stay as they are. Whatever stands there, the
-target is the original; where nothing was chosen it is `-100`, which means *not asked*. We let the library do it to a
-document of Mundito, then to many, and count.
+target is the original; where nothing was chosen it is `-100`, which means *not asked*. BERT's data were made so once,
+in ten copies (the released `create_pretraining_data.py` of Devlin et al. 2019); RoBERTa draws anew whenever a row is
+read (Liu et al. 2019, section 4.1), and so does our library. We let it do so to a document of Mundito, then to many
+words, and count.
 """
 # %%
 L.ask("L7.2a", "15 % are chosen. Which part of all words differs from the text afterwards?", {
@@ -234,8 +237,8 @@ a model will find too, and much faster than the meaning of texts. It must be ano
 would otherwise remember every example. Task L7.6 is this measure, worked out; here is why it needs two halves.
 """
 # %%
-L.ask("L7.6a", "A number with a value of its own for each example: how many labels does it tell on the half that voted?", {
-    "half": None, "all": "tested_on_what_taught", "all of that half, none of the other's beyond chance": True,
+L.ask("L7.6a", "Each example has a value of its own. How many labels does it tell, on the half that voted and on the other?", {
+    "half and half": None, "all and all": "tested_on_what_taught", "all and half": True,
 })  # fmt: skip
 
 # %%
@@ -245,9 +248,7 @@ taught = dict(enumerate(labels[:2000].tolist()))
 same = np.mean([taught[i] == labels[i] for i in range(2000)])
 other = np.mean([taught.get(i, 0) == labels[i] for i in range(2000, 4000)])
 print(f"on what voted {same:.2f}, on the rest {other:.2f}")
-L.answer(
-    "L7.6a", "all of that half, none of the other's beyond chance" if same == 1 and abs(other - 0.5) < 0.05 else ""
-)
+L.answer("L7.6a", "all and half" if same == 1 and abs(other - 0.5) < 0.05 else "something else")
 
 # %% [markdown]
 r"""
@@ -288,7 +289,7 @@ for axis, (name, (lengths, labels)) in zip(axes, ways.items(), strict=True):
     axis.set(title=f"{name}: B's length tells {told(lengths, labels):.0%}", xlabel="length of B (tokens)")
 axes[0].set_ylabel("part of the pairs, per token")
 axes[0].legend(fontsize=8, frameon=False)
-L.figure(fig, "lengths", "How long the second texts are, by label: on the left a model need not read them.")
+L.figure(fig, "lengths", "How long the second texts are, by label: on the left the length says something of it.")
 
 # %%
 leaking, matched = (told(*ways[name]) for name in ways)
@@ -299,8 +300,9 @@ L.answer("L7.7a", "clearly more than half" if leaking > 0.55 else "half")
 r"""
 By its length alone one tells more than 55 % of the labels where lengths are BERT's, and about 50 %, as by a coin,
 where they are matched. Where documents are long the room is nearly always full, and less leaks. The other easy answer
-is the topic: a strange text is about something else. This is why later models dropped the task (RoBERTa: Liu et al.
-2019) or asked for the order of two neighbouring texts instead (ALBERT: Lan et al. 2020).
+is the topic: a strange text is about something else. ALBERT therefore asks for the order of two neighbouring texts
+instead (Lan et al. 2020, section 3.1), and RoBERTa found that it does as well without the task (Liu et al. 2019,
+section 4.2).
 
 ## L7.8 Two means, added
 
@@ -308,16 +310,16 @@ The loss of pretraining is the mean over the asked words plus the mean over the 
 A.2). The first reaches the encoder by the asked positions, the second by [CLS] alone, through lesson 6's pooler.
 """
 # %%
+L.ask("L7.8a", "Before training, about how large are the two losses, with V words?",
+      {"ln V and ln 2": True, "both ln V": None, "both 0": "zero_for_not_asked"})  # fmt: skip
+
+# %%
 L.show(training.MaskedLMAndNextSentence.__call__)
 batch = text.MaskedBatches(text.PairBatches(short_texts, special, 64, 32), masker).at(0)
 objective = training.MaskedLMAndNextSentence()
 counts = objective.counts(batch)
 loss, parts = objective(model, batch, counts)
 print(counts, {name: round(value, 3) for name, value in parts.items()}, "sum", round(loss.item(), 3))
-
-# %%
-L.ask("L7.8a", "Before training, about how large are the two losses, with V words?",
-      {"ln V and ln 2": True, "both ln V": None, "both 0": "zero_for_not_asked"})  # fmt: skip
 
 # %%
 untrained = models.BertForPreTraining(models.BertConfig(world.vocab_size, 64, 32, 2, 4))
@@ -337,8 +339,8 @@ que viven con el oso venden el pan*. Of a hidden word the automaton knows $p(w \
 by Bayes' rule: in proportion to the probability of the whole text with w in that place. The mean of $-\log p$ is the
 floor above which we measure the excess, on the same words (lesson 1).
 
-We hide one word in each of some hundred new sentences and let the oracle answer first. In training a fifth of the
-words is asked, so that these short rows teach more in a step.
+We hide one word in each of 600 new sentences and let the oracle answer first. In training a fifth of the words is
+asked, so that these short rows teach more in a step.
 """
 # %%
 world = Mundito(MunditoConfig(facts_only=True))
@@ -378,7 +380,7 @@ L.ask("L7.9a", "A short training of a small BERT: what will it have learned firs
     "which animal does what with what": None, "which kind of word stands where, and in which form": True,
     "everything a little": None,
 })  # fmt: skip
-L.ask("L7.9b", "One model for each recipe. Which believes a word most that chance put there?",
+L.ask("L7.9b", "One model for each recipe. Which gives the most probability to a shown word that chance put there?",
       {"100/0/0": None, "80/0/20": True, "80/10/10": None})  # fmt: skip
 
 # %%
@@ -444,11 +446,11 @@ left.set(xlabel="update", ylabel="excess under [MASK] (nats per word)", ylim=(0,
 left.legend(fontsize=8, frameon=False)
 for i, who in enumerate(("BERT, 80/10/10", "oracle")):
     heights = [values[i] for values in by_kind.values()]
-    right.bar(
-        np.arange(5) + 0.4 * i - 0.2, heights, 0.4, color=COLORS[i], hatch=["", "///"][i], edgecolor="white", label=who
-    )
+    bars = right.bar(np.arange(5) + 0.4 * i - 0.2, heights, 0.4, color=COLORS[i], hatch=["", "///"][i],
+                     edgecolor="white", label=who)  # fmt: skip
+    right.bar_label(bars, fmt="%.2f", fontsize=7)
 right.set_xticks(range(5), by_kind)
-right.set_ylabel("loss under [MASK] (nats per word)")
+right.set(ylabel="loss under [MASK] (nats per word)", ylim=(0, 3.6))
 right.legend(fontsize=8, frameon=False)
 L.figure(fig, "excess", "What is lost above the floor as training goes on, and, at its end, on which kinds of words.")
 
