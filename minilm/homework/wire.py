@@ -29,6 +29,8 @@ DTYPES = {"|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", 
 AXES = 32
 DIGITS = 4300  # of a whole number, as many as Python turns into text and back by itself
 
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
 Aside = tuple[int, Callable[[bytes], None]]  # a descriptor to empty while waiting, and who gets what was in it
 
 
@@ -71,15 +73,8 @@ def pack(frame: Frame) -> list[Any]:
     """The buffers of a frame, in order. WireError where its data are none."""
     arrays: list[np.ndarray] = []
     tree = _tree(frame.data, arrays, 0)
-    header = json.dumps(
-        {
-            "nonce": frame.nonce,
-            "kind": frame.kind,
-            "data": tree,
-            "arrays": [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays],
-        },
-        separators=(",", ":"),
-    ).encode()
+    claims = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
+    header = _json({"nonce": frame.nonce, "kind": frame.kind, "data": tree, "arrays": claims}).encode()
     return [struct.pack(">I", len(header)), header, *[a.reshape(-1).view(np.uint8).data for a in arrays if a.size]]
 
 
@@ -118,10 +113,11 @@ def _text_of(number: int) -> str:
 
 
 def _array(data: Any, arrays: list[np.ndarray]) -> list:
-    array = np.ascontiguousarray(data).reshape(np.shape(data))
-    array = array.view(np.ndarray).astype(array.dtype.newbyteorder("<"), copy=False)
+    array = data if type(data) is np.ndarray and data.flags.c_contiguous else np.array(data, order="C", copy=True)
     if array.dtype.str not in DTYPES:
-        raise WireError("dtype")
+        array = array.astype(array.dtype.newbyteorder("<"))
+        if array.dtype.str not in DTYPES:
+            raise WireError("dtype")
     arrays.append(array)
     return ["a", len(arrays) - 1]
 
