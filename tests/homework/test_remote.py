@@ -42,7 +42,9 @@ def compare(lesson, index, zygote, references, examples):
     mark = marks(lesson)[index]
     task = bank.tasks[mark.number]
     source = of_task(bank.about.folder, mark)
-    local = Local(bank.tasks, {} if isinstance(mark, Task) else {task.name: mark.function})
+    there: dict = {}
+    exec(source, there)  # rather than mark.function, whose own name may mean another mutant in a bank's file
+    local = Local(bank.tasks, {} if isinstance(mark, Task) else {task.name: there[task.name]})
     plain = [t.name for t in bank.tasks.values() if t.plain]
     with Remote(
         lambda: zygote.start(source, plain=plain), bank.tasks, mark.number,
