@@ -69,16 +69,16 @@ def run(
         trouble += [f"gained a point ({kinds})"] * ("PASSED" in kinds)
         took = time.monotonic() - began
         trouble += [f"took {took:.1f} s"] * (took > 4 + 3 * claims)
-        with attempt(zygote, references, HONEST.encode(), bank) as remote:
+        with attempt(zygote, references, HONEST.encode(), bank, Limits()) as remote:
             found = prove(ways[0], remote, "scores", seed=5, examples=examples)
             trouble += [] if found.passed else [f"an honest one failed after it: {found.kind}: {found.message}"]
         trouble += [f"left {trace}" for trace in sorted(traces(zygote) - before)]
         yield Result(name, kinds, took, trouble)
 
 
-def attempt(zygote: Zygote, references: Zygote, source: bytes, bank) -> Remote:
+def attempt(zygote: Zygote, references: Zygote, source: bytes, bank, limits: Limits = LIMITS) -> Remote:
     return Remote(
-        lambda: zygote.start(source, LIMITS), bank.tasks, NUMBER, references=lambda: references.start(b""), lives=1
+        lambda: zygote.start(source, limits), bank.tasks, NUMBER, references=lambda: references.start(b""), lives=1
     )
 
 
