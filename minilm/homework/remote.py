@@ -120,7 +120,7 @@ class Remote(Implementation):
             return Frame("failure", {"type": "LookupError", "text": tr("that is no task before this one")})
         if self._home is None or self._home.ending is not None:
             self._home = self._references()
-        told, found = self._home.ask(kind, data)
+        told, found = self._home.ask(kind, data, until=deadline)
         if told == "failure":
             return Frame("failure", {"type": found["type"] or "RuntimeError", "text": found["text"] or found["kind"]})
         return Frame("value", found)

@@ -28,7 +28,8 @@ LAYERS = ("session", "limits", "uid", "namespaces", "landlock", "seccomp")
 OPTIONAL = ("bwrap",)
 STRICT = ("session", "limits", "namespaces", "landlock", "seccomp")
 FIRST_UID = 2_000_000_000  # far from every account's; a worker's own is this plus a number
-SCRATCH = "/scratch"
+SCRATCHES = "/scratch"
+SCRATCH = f"{SCRATCHES}/own"  # what is allowed beneath a folder holds in what is mounted below it, not upon it
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
@@ -44,7 +45,7 @@ class Layer:
 def available() -> list[Layer]:
     """Every layer, tried in a process of its own."""
     environment = {"PYTHONPATH": str(PACKAGE.parent), "PATH": os.defpath}
-    command = [sys.executable, "-s", "-c", "from minilm.homework import sandbox; sandbox.main()"]
+    command = [sys.executable, "-P", "-s", "-c", "from minilm.homework import sandbox; sandbox.main()"]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     told = json.loads(ran.stdout) if ran.returncode == 0 else {}
     return [Layer(name, name in told and not told[name], told.get(name, ran.stderr[-200:])) for name in (*LAYERS, *OPTIONAL)]
@@ -161,7 +162,7 @@ def enter_own_root(folder: str, paths: list[str], secrets: list[str]) -> None:
             linux.mount("tmpfs", folder + path, "tmpfs", linux.MS_RDONLY, "mode=755,size=4k")
     for path in DEVICES:
         _show(folder, path, writable=True)
-    os.mkdir(folder + SCRATCH)
+    os.makedirs(folder + SCRATCH)
     for name in ("/tmp", "/var/tmp"):
         os.makedirs(os.path.dirname(folder + name), exist_ok=True)
         os.symlink(SCRATCH, folder + name)

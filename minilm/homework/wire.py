@@ -27,7 +27,7 @@ from minilm.i18n import tr
 
 DTYPES = {"|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8"}
 AXES = 32
-DIGITS = 4300  # of a whole number, as many as Python turns into text and back by itself
+LONG = 14_000  # bits of a whole number that may have more than the 4,300 digits which Python turns into text and back
 
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -100,16 +100,12 @@ def _tree(data: Any, arrays: list[np.ndarray], depth: int) -> Any:
 
 
 def _digits(number: int) -> int:
-    if number.bit_length() > DIGITS * 3.33 and len(_text_of(number)) > DIGITS:
-        raise WireError("digits")
+    if number.bit_length() > LONG:
+        try:
+            str(number)
+        except ValueError:
+            raise WireError("digits") from None
     return number
-
-
-def _text_of(number: int) -> str:
-    try:
-        return str(abs(number))
-    except ValueError:
-        raise WireError("digits") from None
 
 
 def _array(data: Any, arrays: list[np.ndarray]) -> list:

@@ -6,7 +6,9 @@ zygote and all that came of it.
 """
 
 import contextlib
+import gc
 import json
+import math
 import os
 import secrets as tokens
 import shutil
@@ -90,7 +92,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         ours.settimeout(PATIENCE)
         with theirs:
-            command = [*self._around(), sys.executable, "-s", "-c",
+            command = [*self._around(), sys.executable, "-P", "-s", "-c",
                        "import sys; from minilm.homework.zygote import main; main(int(sys.argv[1]))",
                        str(theirs.fileno())]  # fmt: skip
             self._process = subprocess.Popen(
@@ -240,9 +242,15 @@ class Worker:
         self.failure = data if kind == "failure" else None
 
     def ask(
-        self, kind: str, data: Mapping[str, Any], home: Callable[[str, Any, float], Frame] | None = None
+        self,
+        kind: str,
+        data: Mapping[str, Any],
+        home: Callable[[str, Any, float], Frame] | None = None,
+        until: float = math.inf,
     ) -> tuple[str, Any]:
         """("value", what came back) or ("failure", {"kind", "type", "text", "line"}).
+
+        until: in time.monotonic(), when the answer must be there, if that is earlier than the limits say.
 
         home(kind, data, deadline) answers what the worker asks meanwhile. A worker that breaks off, is late or sends
         what is no answer is ended at once; its failure has the kind crash, time or protocol.
@@ -250,7 +258,7 @@ class Worker:
         if self.ending is not None:
             return "failure", _failure("crash", str(self.ending))
         nonce = tokens.token_hex(16)
-        deadline = min(time.monotonic() + self.limits.answer, self._ends)
+        deadline = min(time.monotonic() + self.limits.answer, self._ends, until)
         try:
             send(self._question, Frame(kind, dict(data), nonce), deadline)
             while True:
@@ -327,7 +335,7 @@ def main(fd: int) -> None:
     troubles = {name: sandbox.trouble(name) for name in sandbox.LAYERS if name in wanted}
     active = {name for name, why in troubles.items() if not why}
     if sys.platform == "linux":
-        _tie_to_parent(active, control)
+        _become_first_process(active, control, order["folder"])
     nursery = Nursery(control, order, active)
     left_out = tr("not asked for")
     told = [[name, name in active, troubles.get(name, left_out)] for name in sandbox.LAYERS]
@@ -351,20 +359,27 @@ def _next(control: socket.socket) -> tuple[dict | None, list[int]]:
     return json.loads(raw), descriptors
 
 
-def _tie_to_parent(active: set[str], control: socket.socket) -> None:
-    """End with the trusted side. With namespaces: become the first process of a new one, with which all others end."""
+def _become_first_process(active: set[str], control: socket.socket, folder: str) -> None:
+    """With namespaces: go on as the first process of a new one, with which all others in it end.
+
+    The one that stays outside waits, and removes the folder, which is out of sight within.
+    """
     from minilm.homework import linux
 
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     if "namespaces" not in active:
         return
+    above = os.open(os.path.dirname(folder), os.O_RDONLY)
     sandbox.isolate()
     pid = os.fork()
     if pid:
         control.close()
         os.waitpid(pid, 0)
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{os.path.basename(folder)}/root", dir_fd=above)
+            os.rmdir(os.path.basename(folder), dir_fd=above)
         os._exit(0)
+    os.close(above)
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -376,9 +391,9 @@ class Nursery:
         self.live: dict[int, tuple[int, int]] = {}  # number -> (pid, uid)
         self.tasks = _load_lesson(order["lesson"]) if order["lesson"] else None
         _load_runtime()
-        self.walls_of(order)
+        self.prepare(order)
 
-    def walls_of(self, order: dict[str, Any]) -> None:
+    def prepare(self, order: dict[str, Any]) -> None:
         self.own_processes = -1
         scratch = self.folder
         if "namespaces" in self.active:
@@ -386,11 +401,13 @@ class Nursery:
         taken = sandbox.address_space()
         if "namespaces" in self.active:
             sandbox.enter_own_root(os.path.join(self.folder, "root"), order["readable"], order["secret"])
-            scratch = sandbox.SCRATCH
+            scratch = sandbox.SCRATCHES
         self.walls = sandbox.Walls.prepare(self.active, order["readable"], order["secret"], scratch)
         self.walls.taken = taken
-        import gc
+        if sys.platform == "linux":
+            from minilm.homework import linux
 
+            linux.prctl(linux.PR_SET_DUMPABLE, 0)  # no process of the same user looks into this one
         gc.collect()
         gc.freeze()  # so that a worker's collections do not copy what it shares
 
@@ -413,6 +430,8 @@ class Nursery:
                 self.say(self.end(request["id"]))
         for number in list(self.live):
             self.end(number)
+        if "namespaces" not in self.active:
+            sandbox.remove_scratch(self.folder)
         os._exit(0)
 
     def scratch(self, number: int) -> str:

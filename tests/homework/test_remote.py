@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from submissions import of_task, reference
+from submissions import of_task, reference, same
 
 from minilm.course import Local, Raised, load, prove
 from minilm.course.marks import Task
@@ -19,21 +19,12 @@ def marks(lesson):
     return [*bank.tasks.values(), *bank.variants, *bank.mutants]
 
 
-def every(lesson, step=1, start=0):
-    return [pytest.param(lesson, i, id=f"{lesson}-{i}") for i in range(start, len(marks(lesson)), step)]
+def every():
+    return [(lesson, i) for lesson in LESSONS for i in range(len(marks(lesson)))]
 
 
-def same(a, b) -> bool:
-    """Whether two data are equal to the last bit, NaN included."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, (tuple, list)):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return a == b or (a != a and b != b)
+# A plain task, one with two results, those that call earlier tasks; variants; mutants.
+SAMPLE = [("l00", i) for i in (4, 5, 20, 60)] + [("l03", i) for i in (4, 6, 12, 40, 70, 100)]
 
 
 def compare(lesson, index, zygote, references, examples):
@@ -59,13 +50,13 @@ def compare(lesson, index, zygote, references, examples):
         assert remote.last is None or not remote.last.fatal
 
 
-@pytest.mark.parametrize(("lesson", "index"), [p for name in LESSONS for p in every(name, 17)])
+@pytest.mark.parametrize(("lesson", "index"), SAMPLE)
 def test_verdicts_are_those_of_local(lesson, index, zygote, references):
-    compare(lesson, index, zygote, references, 8)
+    compare(lesson, index, zygote, references, 5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lesson", "index"), [p for name in LESSONS for p in every(name)])
+@pytest.mark.parametrize(("lesson", "index"), every())
 def test_all_verdicts_are_those_of_local(lesson, index, zygote, references):
     compare(lesson, index, zygote, references, 40)
 
