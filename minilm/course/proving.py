@@ -183,7 +183,7 @@ def _of_the_seed_alone() -> Iterator[None]:
 
 
 class _Fatal(unittest.SkipTest):
-    """What cost time or a process is not tried again: a test that skips itself is all that hypothesis does not repeat."""
+    """What cost time or a process is not tried again: only a test that skips itself does hypothesis not repeat."""
 
 
 class _Unusable(Exception):

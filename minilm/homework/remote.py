@@ -139,7 +139,9 @@ def _gradients(name: str, found: Any, inputs: Sequence[Any]) -> list[Any]:
     """Arrays of the inputs' shapes, which only a forged answer is not."""
     shapes = [getattr(g, "shape", None) for g in found] if isinstance(found, list) else []
     if shapes != [getattr(x, "shape", ()) for x in inputs] or any(g.dtype.kind != "f" for g in found):
-        raise Failed(tr("what came back from {name} is no answer ({what})", name=name, what="gradient"), kind="protocol")
+        raise Failed(
+            tr("what came back from {name} is no answer ({what})", name=name, what="gradient"), kind="protocol"
+        )
     return found
 
 
@@ -156,7 +158,9 @@ def sentence(name: str, failure: Mapping[str, Any], worker: Worker) -> str:
         case "syntax":
             return tr("line {line} is not Python: {what}", line=failure["line"], what=text)
         case "import":
-            return tr("the file cannot be run: {kind} in line {line}: {what}", kind=error, line=failure["line"], what=text)
+            return tr(
+                "the file cannot be run: {kind} in line {line}: {what}", kind=error, line=failure["line"], what=text
+            )
         case "time":
             return tr("{name} took longer than it may ({seconds} seconds for an answer, {all} in all)", name=name,
                       seconds=worker.limits.answer, all=worker.limits.wall)  # fmt: skip

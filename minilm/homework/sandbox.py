@@ -1,12 +1,12 @@
 """The walls between a student's file and everything else, one within the other; each is left out where it cannot be.
 
-    session     own session and process group, no inherited descriptor, clean environment, an empty folder to work in
-    limits      time, memory, processes, files, output
-    uid         where the grader is root: a user that owns nothing
-    namespaces  a file system of its own that holds Python and minilm and no lesson, no network, no other process
-    landlock    the kernel opens nothing but those same folders
-    seccomp     no new process, no program, no socket, no signal
-    bwrap       the first of these again, by bubblewrap; only when it is asked for
+session     own session and process group, no inherited descriptor, clean environment, an empty folder to work in
+limits      time, memory, processes, files, output
+uid         where the grader is root: a user that owns nothing
+namespaces  a file system of its own that holds Python and minilm and no lesson, no network, no other process
+landlock    the kernel opens nothing but those same folders
+seccomp     no new process, no program, no socket, no signal
+bwrap       the first of these again, by bubblewrap; only when it is asked for
 """
 
 import contextlib
@@ -48,7 +48,9 @@ def available() -> list[Layer]:
     command = [sys.executable, "-P", "-s", "-c", "from minilm.homework import sandbox; sandbox.main()"]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     told = json.loads(ran.stdout) if ran.returncode == 0 else {}
-    return [Layer(name, name in told and not told[name], told.get(name, ran.stderr[-200:])) for name in (*LAYERS, *OPTIONAL)]
+    return [
+        Layer(name, name in told and not told[name], told.get(name, ran.stderr[-200:])) for name in (*LAYERS, *OPTIONAL)
+    ]
 
 
 def missing_for_strict(layers: Iterable[Layer]) -> list[Layer]:
@@ -101,7 +103,7 @@ def readable() -> list[str]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     found = [sysconfig.get_path(name) for name in names] + [str(PACKAGE), str(data_folder())]
     inside = (sys.prefix, sys.base_prefix)
-    found += [p for p in sys.path if p and p.startswith(inside) or p.endswith("-packages")]
+    found += [p for p in sys.path if (p and p.startswith(inside)) or p.endswith("-packages")]
     found += ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", f"{sys.base_prefix}/lib"]
     found += ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
     found += [os.path.realpath(p) for p in found]
@@ -166,7 +168,9 @@ def enter_own_root(folder: str, paths: list[str], secrets: list[str]) -> None:
     for name in ("/tmp", "/var/tmp"):
         os.makedirs(os.path.dirname(folder + name), exist_ok=True)
         os.symlink(SCRATCH, folder + name)
-    linux.mount("none", folder, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+    linux.mount(
+        "none", folder, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
+    )
     linux.become_root_of(folder)
 
 

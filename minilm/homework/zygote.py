@@ -110,9 +110,10 @@ class Zygote:
         """bubblewrap's own command, where it is asked for."""
         if "bwrap" not in self.wanted:
             return []
-        if not shutil.which("bwrap"):
+        program = shutil.which("bwrap")
+        if program is None:
             raise ConfigError(tr("bwrap is asked for and not installed: install the package bubblewrap"))
-        return bubblewrap(self.folder)
+        return [program, *bubblewrap(self.folder)]
 
     def _ask(self, question: dict[str, Any], descriptors: Iterable[int] = ()) -> dict[str, Any]:
         try:
@@ -206,8 +207,8 @@ def environment() -> dict[str, str]:
 
 
 def bubblewrap(folder: str) -> list[str]:
-    """The command that runs another within bubblewrap: what is readable and no secret, a folder, no network."""
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--tmpfs", "/tmp"]
+    """Its options: what is readable and no secret, a folder, no network, no other process."""
+    command = ["--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in sandbox.readable():
         command += ["--ro-bind", path, path]
     for path in sandbox.secret():

@@ -91,7 +91,7 @@ def traces(zygote: Zygote) -> set[str]:
 
 
 def _processes(zygote: Zygote) -> Iterator[str]:
-    """Of the workers' users; where they have none of their own, all of this user's but this process and its zygotes."""
+    """Of the workers' users; where they have none of their own, all of this user's but this one."""
     first = sandbox.FIRST_UID + (os.getpid() % (1 << 20)) * 64
     separate = any(layer.name == "uid" and layer.active for layer in zygote.layers)
     for folder in Path("/proc").glob("[0-9]*"):
@@ -103,9 +103,9 @@ def _processes(zygote: Zygote) -> Iterator[str]:
             continue
         if state == "Z" and os.getuid():  # a zygote reaps at its next request
             continue
-        if first <= real < first + 64 or first <= uid < first + 64:
-            yield f"process {folder.name} {words[:60]!r}"
-        elif not separate and os.getuid() and real == os.getuid() and int(folder.name) != os.getpid():
+        theirs = first <= real < first + 64 or first <= uid < first + 64
+        ours = not separate and os.getuid() and real == os.getuid() and int(folder.name) != os.getpid()
+        if theirs or ours:
             yield f"process {folder.name} {words[:60]!r}"
 
 

@@ -71,12 +71,8 @@ def ask(zygote, references):
 
     def remote(body, number="L3.2", **limits):
         source = TASKS.format(name="scores", body=body) if not body.startswith("file:") else body[5:]
-        made.append(
-            Remote(
-                lambda: zygote.start(source.encode(), Limits(**limits)), bank.tasks, number,
-                references=lambda: references("l03").start(b""),
-            )  # fmt: skip
-        )
+        start = lambda: zygote.start(source.encode(), Limits(**limits))  # noqa: E731
+        made.append(Remote(start, bank.tasks, number, references=lambda: references("l03").start(b"")))
         return made[-1]
 
     yield remote
@@ -174,7 +170,11 @@ class TestOthers:
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
 
     def test_no_other_reference_is_told(self, ask):
-        body = "from minilm.homework import worker\n    import gc\n    channel = [c for c in gc.get_objects() if isinstance(c, worker.Channel)][0]\n    return worker.stub('{name}', channel)(query, key)"
+        body = (
+            "from minilm.homework import worker; import gc\n"
+            "    channel = next(c for c in gc.get_objects() if isinstance(c, worker.Channel))\n"
+            "    return worker.stub('{name}', channel)(query, key)"
+        )
         for name in ("scores", "multi_head", "attention_weights", "__class__", "no_such"):
             error = failure(ask(body.format(name=name)))
             assert error.kind == "raised" and "no task before this one" in str(error)
@@ -185,6 +185,6 @@ class TestOthers:
 
     def test_the_reference_is_asked_within_limits(self, ask):
         """A huge question costs the student's call, not the grader."""
-        remote = ask("file:def sinusoids(a, b):\n    return soft_lookup(*a)\ndef induction(ids, v, s):\n    return sinusoids(10**7, 10**5)", "L3.9")
+        remote = ask("file:def induction(ids, v, s):\n    return sinusoids(10**7, 10**5)", "L3.9")
         error = failure(remote, np.arange(3), 3, 1.0, name="induction")
         assert error.kind in ("raised", "memory") and remote._worker.ending is None

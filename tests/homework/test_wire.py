@@ -1,5 +1,6 @@
 """Data come back exactly; what breaks the format or the bounds is refused before memory is taken for it."""
 
+import contextlib
 import json
 import os
 import struct
@@ -23,9 +24,9 @@ LEAVES = (
 KEYS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)
 DATA = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(KEYS, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(KEYS, inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -35,18 +36,16 @@ def pipe():
     reader, writer = os.pipe()
     yield reader, writer
     for fd in (reader, writer):
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
-def there_and_back(frame, bounds=Bounds()):
+def there_and_back(frame):
     reader, writer = os.pipe()
     with open(reader, "rb"), open(writer, "wb"):
         sender = threading.Thread(target=send, args=(writer, frame))
         sender.start()
-        found = receive(reader, bounds)
+        found = receive(reader, Bounds())
         sender.join()
     return found
 

@@ -81,7 +81,7 @@ class TestEnd:
             f"z = Zygote({layers})\n"
             "w = z.start(b'import signal\\n"
             "for n in signal.valid_signals():\\n try: signal.signal(n, 1)\\n except Exception: pass\\n"
-            "open(\"file\", \"w\").close()\\n"
+            'open("file", "w").close()\\n'
             "def f():\\n while True: pass')\n"
             "print(z._process.pid, z.folder, flush=True)\n"
             "w.ask('call', {'name': 'f', 'arguments': []}); time.sleep(100)\n"
@@ -134,16 +134,21 @@ class TestWithin:
         assert set(names) == {"HOME", "LANG", "MINILM_LANG", "MPLBACKEND", "MPLCONFIGDIR", "PATH", "TMPDIR"}
 
     def test_no_descriptors_but_its_own(self, zygote):
-        body = "import os; return [n for n in range(256) if not _closed(os, n)]\ndef _closed(os, n):\n  try: os.fstat(n)\n  except OSError: return True"
+        body = (
+            "import os; return [n for n in range(256) if not closed(os, n)]\n"
+            "def closed(os, n):\n  try: os.fstat(n)\n  except OSError: return True"
+        )
         assert self.told(zygote, body) == [0, 1, 2, 62, 63]
 
     def test_nothing_of_the_lessons_or_the_grader_is_loaded(self, zygote):
-        body = "import sys; return [m for m in sys.modules if 'lesson' in m or m.split('.')[0] in ('hypothesis', 'pytest') or m.endswith(('.banks', '.proving', '.remote'))]"
+        ours = "m.split('.')[0] in ('hypothesis', 'pytest') or m.endswith(('.banks', '.proving', '.remote'))"
+        body = f"import sys; return [m for m in sys.modules if 'lesson' in m or {ours}]"
         assert self.told(zygote, body) == []
 
     def test_the_lessons_are_out_of_sight(self, zygote):
-        folder = load("l03").about.folder
-        assert "o such file" in self.told(zygote, f"return open({str(folder / 'tasks.py')!r}).read()") or "ermission" in self.told(zygote, f"return open({str(folder / 'tasks.py')!r}).read()")
+        path = load("l03").about.folder / "tasks.py"
+        said = self.told(zygote, f"return open({str(path)!r}).read()")
+        assert "No such file" in said or "Permission denied" in said
 
     def test_it_writes_in_its_own_folder_only(self, zygote):
         assert self.told(zygote, "open('x', 'w').write('1'); return open('x').read()") == "1"

@@ -9,6 +9,11 @@ from minilm.homework.worker import Channel
 
 def scores(query, key):
     channel = next(c for c in gc.get_objects() if isinstance(c, Channel))
-    raw = b'{"nonce":"%s","kind":"value","arrays":[],"data":' % channel.nonce.encode() + b"[" * 100000 + b"]" * 100000 + b"}"
+    raw = (
+        b'{"nonce":"%s","kind":"value","arrays":[],"data":' % channel.nonce.encode()
+        + b"[" * 100000
+        + b"]" * 100000
+        + b"}"
+    )
     os.write(channel.answer, struct.pack(">I", len(raw)) + raw)
     return 1.0

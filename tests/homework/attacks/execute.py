@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
-for command in (["/bin/sh", "-c", "touch /tmp/attack-was-here; sleep 1000"], [sys.executable, "-c", "import time; time.sleep(1000)"]):
+for command in (
+    ["/bin/sh", "-c", "touch /tmp/attack-was-here; sleep 1000"],
+    [sys.executable, "-c", "import time; time.sleep(1000)"],
+):
     try:
         subprocess.Popen(command)
     except (OSError, MemoryError):
