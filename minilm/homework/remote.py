@@ -132,7 +132,7 @@ class Failed(Raised):
     def __init__(self, message: str, *, kind: str, line: int = 0):
         super().__init__(message, kind=kind)
         self.line = line
-        self.fatal = kind in FATAL
+        self.fatal = kind in (*FATAL, "memory")
 
 
 def _gradients(name: str, found: Any, inputs: Sequence[Any]) -> list[Any]:

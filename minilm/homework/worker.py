@@ -87,7 +87,7 @@ def serve(question: int, answer: int, tasks: dict[str, Task] | None = None) -> N
                 channel.reply("failure", {"kind": "type", "type": "", "text": str(error), "line": 0})
 
 
-# ------------------------------------------------------------------------------------------------- a student's functions
+# ------------------------------------------------------------------------------------------------ a student's functions
 
 
 class Submission(Local):

@@ -82,7 +82,7 @@ def attempt(zygote: Zygote, references: Zygote, source: bytes, bank, limits: Lim
     )
 
 
-# ----------------------------------------------------------------------------------------------------- what is left over
+# ---------------------------------------------------------------------------------------------------- what is left over
 
 
 def traces(zygote: Zygote) -> set[str]:
