@@ -85,7 +85,7 @@ class Remote(Implementation):
 
     def _ask(self, name: str, kind: str, question: dict[str, Any]) -> Any:
         worker = self._ready(name)
-        kind, data = worker.ask(kind, question, self._answer_home)
+        kind, data = worker.request(kind, question, self._answer_home)
         if kind == "value":
             return data
         raise self._failed(name, data)
@@ -100,7 +100,7 @@ class Remote(Implementation):
                 raise Failed(str(self.last), kind=self.last.kind, line=self.last.line)
             self._worker = self._start if isinstance(self._start, Worker) else self._start()
             if self._worker.failure is None and self._earlier:
-                told, data = self._worker.ask("task", {"earlier": self._earlier})
+                told, data = self._worker.request("task", {"earlier": self._earlier})
                 if told == "failure":
                     raise self._failed(name, data)
         if self._worker.failure is not None:
@@ -120,7 +120,7 @@ class Remote(Implementation):
             return Frame("failure", {"type": "LookupError", "text": tr("that is no task before this one")})
         if self._home is None or self._home.ending is not None:
             self._home = self._references()
-        told, found = self._home.ask(kind, data, until=deadline)
+        told, found = self._home.request(kind, data, until=deadline)
         if told == "failure":
             return Frame("failure", {"type": found["type"] or "RuntimeError", "text": found["text"] or found["kind"]})
         return Frame("value", found)

@@ -18,6 +18,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,34 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 Aside = tuple[int, Callable[[bytes], None]]  # a descriptor to empty while waiting, and who gets what was in it
 
 
+class Fault(StrEnum):
+    """What a frame, or a pipe, can lack."""
+
+    CLOSED = "closed"  # the other end is gone
+    LATE = "late"
+    NONCE = "nonce"  # it answers another question
+    HEADER = "header"
+    SIZE = "size"
+    DEPTH = "depth"
+    LEAVES = "leaves"
+    TEXT = "text"
+    DIGITS = "digits"
+    DTYPE = "dtype"
+    SHAPE = "shape"
+    ENTRIES = "entries"  # a boolean that is neither true nor false
+    TYPE = "type"
+
+
 class WireError(MinilmError):
-    """What was sent, or was to be sent, is no frame within the bounds.
+    """What was sent, or was to be sent, is no frame within the bounds. kind: its Fault."""
 
-    kind: closed (the other end is gone), late, header, size, depth, leaves, text, digits, dtype, shape, entries, type.
-    """
-
-    def __init__(self, kind: str):
-        super().__init__(tr("the frame was refused ({kind}): what crosses to a worker must keep the format and its "
-                            "limits", kind=kind))  # fmt: skip
+    def __init__(self, kind: Fault):
+        super().__init__(
+            tr(
+                "the frame was refused ({kind}): what crosses to a worker must keep the format and its limits",
+                kind=kind,
+            )
+        )
         self.kind = kind
 
 
@@ -80,7 +100,7 @@ def pack(frame: Frame) -> list[Any]:
 
 def _tree(data: Any, arrays: list[np.ndarray], depth: int) -> Any:
     if depth > 200:
-        raise WireError("depth")
+        raise WireError(Fault.DEPTH)
     if data is None or type(data) in (bool, float):
         return data
     if isinstance(data, (np.ndarray, np.generic)):
@@ -96,7 +116,7 @@ def _tree(data: Any, arrays: list[np.ndarray], depth: int) -> Any:
     if isinstance(data, dict):
         pairs = [part for item in data.items() for part in item]
         return ["d", *[_tree(part, arrays, depth + 1) for part in pairs]]
-    raise WireError("type")
+    raise WireError(Fault.TYPE)
 
 
 def _digits(number: int) -> int:
@@ -104,7 +124,7 @@ def _digits(number: int) -> int:
         try:
             str(number)
         except ValueError:
-            raise WireError("digits") from None
+            raise WireError(Fault.DIGITS) from None
     return number
 
 
@@ -113,7 +133,7 @@ def _array(data: Any, arrays: list[np.ndarray]) -> list:
     if array.dtype.str not in DTYPES:
         array = array.astype(array.dtype.newbyteorder("<"))
         if array.dtype.str not in DTYPES:
-            raise WireError("dtype")
+            raise WireError(Fault.DTYPE)
     arrays.append(array)
     return ["a", len(arrays) - 1]
 
@@ -138,31 +158,31 @@ def _header(raw: bytes, bounds: Bounds) -> tuple[dict, list[_Shape]]:
     try:
         header = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise WireError("header") from None
+        raise WireError(Fault.HEADER) from None
     if not isinstance(header, dict) or header.keys() != {"nonce", "kind", "data", "arrays"}:
-        raise WireError("header")
+        raise WireError(Fault.HEADER)
     if not (isinstance(header["nonce"], str) and isinstance(header["kind"], str) and type(header["arrays"]) is list):
-        raise WireError("header")
+        raise WireError(Fault.HEADER)
     if len(header["arrays"]) > bounds.leaves:
-        raise WireError("leaves")
+        raise WireError(Fault.LEAVES)
     shapes = [_shape(claimed, bounds) for claimed in header["arrays"]]
     if sum(shape.bytes for shape in shapes) > bounds.array_bytes:
-        raise WireError("size")
+        raise WireError(Fault.SIZE)
     return header, shapes
 
 
 def _shape(claimed: Any, bounds: Bounds) -> _Shape:
     if not isinstance(claimed, dict) or claimed.keys() != {"dtype", "shape"}:
-        raise WireError("header")
+        raise WireError(Fault.HEADER)
     if not isinstance(claimed["dtype"], str) or claimed["dtype"] not in DTYPES:
-        raise WireError("dtype")
+        raise WireError(Fault.DTYPE)
     sizes = claimed["shape"]
     if not isinstance(sizes, list) or len(sizes) > AXES or any(type(n) is not int or n < 0 for n in sizes):
-        raise WireError("shape")
+        raise WireError(Fault.SHAPE)
     if any(n > bounds.array_bytes for n in sizes):  # also beside a size of 0
-        raise WireError("size")
+        raise WireError(Fault.SIZE)
     if math.prod(n for n in sizes if n) > bounds.array_bytes:
-        raise WireError("size")
+        raise WireError(Fault.SIZE)
     return _Shape(np.dtype(claimed["dtype"]), tuple(sizes))
 
 
@@ -176,24 +196,24 @@ class _Reader:
     def build(self, tree: Any, depth: int = 0) -> Any:
         self.leaves += 1
         if depth > self.bounds.depth:
-            raise WireError("depth")
+            raise WireError(Fault.DEPTH)
         if self.leaves > self.bounds.leaves:
-            raise WireError("leaves")
+            raise WireError(Fault.LEAVES)
         if isinstance(tree, str):
             self.text += len(tree)
             if self.text > self.bounds.text:
-                raise WireError("text")
+                raise WireError(Fault.TEXT)
             return tree
         if tree is None or isinstance(tree, (bool, int, float)):
             return tree
         if not isinstance(tree, list) or not tree:
-            raise WireError("header")
+            raise WireError(Fault.HEADER)
         return self.inner(tree[0], tree[1:], depth + 1)
 
     def inner(self, tag: Any, parts: list, depth: int) -> Any:
         if tag == "a":
             if len(parts) != 1 or type(parts[0]) is not int or not 0 <= parts[0] < len(self.arrays):
-                raise WireError("header")
+                raise WireError(Fault.HEADER)
             return self.arrays[parts[0]]
         built = [self.build(part, depth) for part in parts]
         if tag == "l":
@@ -203,7 +223,7 @@ class _Reader:
         if tag == "d" and len(built) % 2 == 0:
             with contextlib.suppress(TypeError):  # a key that is a list or an array
                 return dict(zip(built[::2], built[1::2], strict=True))
-        raise WireError("header")
+        raise WireError(Fault.HEADER)
 
 
 # ----------------------------------------------------------------------------------------------------- through a pipe
@@ -219,7 +239,7 @@ def send(fd: int, frame: Frame, deadline: float | None = None) -> None:
             _wait(fd, select.POLLOUT, deadline)
             continue
         except OSError:
-            raise WireError("closed") from None
+            raise WireError(Fault.CLOSED) from None
         while buffers and written >= len(buffers[0]):
             written -= len(buffers.pop(0))
         if written:
@@ -231,22 +251,22 @@ def receive(
 ) -> Frame:
     """Read one frame, and meanwhile empty what is `aside`. WireError: closed, late, or what is wrong with the frame.
 
-    nonce: what the frame must carry, so that an answer which was sent before its question is refused (kind: nonce).
+    nonce: what the frame must carry, so that an answer which was sent before its question is refused.
     """
     (length,) = struct.unpack(">I", _read(fd, 4, deadline, aside))
     if length > bounds.header_bytes:
-        raise WireError("size")
+        raise WireError(Fault.SIZE)
     header, shapes = _header(bytes(_read(fd, length, deadline, aside)), bounds)
     if nonce is not None and header["nonce"] != nonce:
-        raise WireError("nonce")
+        raise WireError(Fault.NONCE)
     arrays = [_entries(fd, shape, deadline, aside) for shape in shapes]
     return Frame(header["kind"], _Reader(bounds, arrays).build(header["data"]), header["nonce"])
 
 
 def _entries(fd: int, shape: _Shape, deadline: float | None, aside: Sequence[Aside]) -> np.ndarray:
     raw = np.frombuffer(_read(fd, shape.bytes, deadline, aside), np.uint8)
-    if shape.dtype.kind == "b" and raw.size and raw.max() > 1:  # a boolean that is neither
-        raise WireError("entries")
+    if shape.dtype.kind == "b" and raw.size and raw.max() > 1:
+        raise WireError(Fault.ENTRIES)
     return raw.view(shape.dtype).reshape(shape.sizes)
 
 
@@ -256,16 +276,16 @@ def _read(fd: int, n: int, deadline: float | None, aside: Sequence[Aside]) -> by
     view = memoryview(buffer)
     while view:
         if deadline is not None and time.monotonic() > deadline:
-            raise WireError("late")
+            raise WireError(Fault.LATE)
         try:
             got = os.readv(fd, [view])
         except BlockingIOError:
             _wait(fd, select.POLLIN, deadline, aside)
             continue
         except OSError:
-            raise WireError("closed") from None
+            raise WireError(Fault.CLOSED) from None
         if not got:
-            raise WireError("closed")
+            raise WireError(Fault.CLOSED)
         view = view[got:]
     return buffer
 
@@ -281,14 +301,14 @@ def _wait(fd: int, event: int, deadline: float | None, aside: Sequence[Aside] = 
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         ready = poller.poll(left if left is None else math.ceil(left))
         if not ready:
-            raise WireError("late")
+            raise WireError(Fault.LATE)
         for found, _ in ready:
             if found in others and not empty(found, others[found]):
                 poller.unregister(found)
         if any(found == fd for found, _ in ready):
             return
         if deadline is not None and time.monotonic() > deadline:
-            raise WireError("late")
+            raise WireError(Fault.LATE)
 
 
 def empty(fd: int, sink: Callable[[bytes], None]) -> bool:

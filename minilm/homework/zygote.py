@@ -29,7 +29,7 @@ import numpy as np
 from minilm.errors import ConfigError
 from minilm.homework import sandbox
 from minilm.homework.limits import Limits
-from minilm.homework.wire import Bounds, Frame, WireError, empty, receive, send
+from minilm.homework.wire import Bounds, Fault, Frame, WireError, empty, receive, send
 from minilm.i18n import language, tr
 from minilm.resources import PACKAGE
 
@@ -239,10 +239,10 @@ class Worker:
 
     def load(self, source: bytes, plain: list[str]) -> None:
         """Send the file. What it lacks is kept in `failure`."""
-        kind, data = self.ask("load", {"source": np.frombuffer(source, np.uint8), "plain": plain})
+        kind, data = self.request("load", {"source": np.frombuffer(source, np.uint8), "plain": plain})
         self.failure = data if kind == "failure" else None
 
-    def ask(
+    def request(
         self,
         kind: str,
         data: Mapping[str, Any],
@@ -278,9 +278,9 @@ class Worker:
         fields = {"kind": str, "type": str, "text": str, "line": int}
         told = frame.data if isinstance(frame.data, dict) else {}
         if frame.kind != "failure" or told.keys() != fields.keys():
-            raise WireError("header")
+            raise WireError(Fault.HEADER)
         if any(type(told[name]) is not kind for name, kind in fields.items()) or told["kind"] not in KINDS:
-            raise WireError("header")
+            raise WireError(Fault.HEADER)
         return "failure", told
 
     def _broken(self, kind: str) -> dict[str, Any]:

@@ -55,14 +55,14 @@ class TestEnd:
         ending = worker.close()
         assert ending.status == -signal.SIGKILL and 0 < ending.cpu < 1 and ending.memory > 1 << 20
         assert worker.close() == ending
-        assert worker.ask("call", {"name": "scores", "arguments": []})[1]["kind"] == "crash"
+        assert worker.request("call", {"name": "scores", "arguments": []})[1]["kind"] == "crash"
 
     def test_workers_know_nothing_of_each_other(self, zygote):
         first = zygote.start(b"import numpy\nnumpy.mark = 1\nopen('file', 'w').close()")
         second = zygote.start(b"import numpy, os\ndef f():\n    return [hasattr(numpy, 'mark'), os.listdir('.')]")
         try:
             assert first.failure is None
-            assert second.ask("call", {"name": "f", "arguments": []}) == ("value", [False, []])
+            assert second.request("call", {"name": "f", "arguments": []}) == ("value", [False, []])
         finally:
             first.close()
             second.close()
@@ -84,7 +84,7 @@ class TestEnd:
             'open("file", "w").close()\\n'
             "def f():\\n while True: pass')\n"
             "print(z._process.pid, z.folder, flush=True)\n"
-            "w.ask('call', {'name': 'f', 'arguments': []}); time.sleep(100)\n"
+            "w.request('call', {'name': 'f', 'arguments': []}); time.sleep(100)\n"
         )
         ran = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         with ran:
@@ -126,7 +126,7 @@ class TestWithin:
 
     def told(self, zygote, body, **limits):
         with zygote.start(f"def f():\n    {body}\n".encode(), Limits(**limits)) as worker:
-            kind, data = worker.ask("call", {"name": "f", "arguments": []})
+            kind, data = worker.request("call", {"name": "f", "arguments": []})
             return data if kind == "value" else data["text"]
 
     def test_a_clean_environment(self, zygote, monkeypatch):
