@@ -173,7 +173,8 @@ def enter_own_root(folder: str, paths: list[str], secrets: list[str]) -> None:
     os.makedirs(folder + SCRATCH)
     for name in ("/tmp", "/var/tmp"):
         os.makedirs(os.path.dirname(folder + name), exist_ok=True)
-        os.symlink(SCRATCH, folder + name)
+        if not os.path.lexists(folder + name):  # minilm itself may lie there
+            os.symlink(SCRATCH, folder + name)
     linux.mount(
         "none", folder, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
     )

@@ -117,6 +117,7 @@ class TestRefused:
             (raw(claim(shape=[0, 1 << 62])), "size"),
             (raw(claim(shape=[1 << 13, 1 << 13])), "size"),
             (raw(claim(shape=[1 << 12] * 30 + [0])), "size"),
+            (raw(claim() | {"arrays": [{"dtype": "<f8", "shape": [1 << 20]}] * 3}), "size"),
             (raw(claim(shape=[-1])), "shape"),
             (raw(claim(shape=[True])), "shape"),
             (raw(claim(shape=[1.0])), "shape"),
