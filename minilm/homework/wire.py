@@ -95,7 +95,12 @@ def pack(frame: Frame) -> list[Any]:
     tree = _tree(frame.data, arrays, 0)
     claims = [{"dtype": a.dtype.str, "shape": a.shape} for a in arrays]
     header = _json({"nonce": frame.nonce, "kind": frame.kind, "data": tree, "arrays": claims}).encode()
-    return [struct.pack(">I", len(header)), header, *[a.reshape(-1).view(np.uint8).data for a in arrays if a.size]]
+    return [struct.pack(">I", len(header)), header, *[_bytes(a) for a in arrays if a.size]]
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """Its entries in C's order, whatever its strides are."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _tree(data: Any, arrays: list[np.ndarray], depth: int) -> Any:
