@@ -1,6 +1,5 @@
 """What a worker may use, set before it reads a byte of the student's file, and not to be raised again."""
 
-import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,8 @@ def impose(limits: Limits, taken: int, others: int = 0) -> None:
 
     taken: bytes of address space that it has now. others: how many processes its user runs besides, where these count.
     """
+    import resource  # which Windows has not
+
     wanted = {
         "RLIMIT_CPU": max(1, round(limits.cpu)),
         "RLIMIT_NPROC": limits.processes + others,
@@ -57,6 +58,8 @@ def impose(limits: Limits, taken: int, others: int = 0) -> None:
 
 def address_space() -> int:
     """Bytes of address space that this process has taken."""
+    import resource
+
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:  # no /proc here: about what a process with NumPy takes

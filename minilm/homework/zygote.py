@@ -133,12 +133,12 @@ class Zygote:
             ) from error
         return json.loads(answer)
 
-    def start(self, source: bytes, limits: Limits | None = None, plain: Iterable[str] = ()) -> "Worker":
+    def start(self, source: bytes = b"", limits: Limits | None = None, plain: Iterable[str] = ()) -> "Worker":
         """A worker that has been sent a file; `worker.failure` tells whether the file could be run.
 
-        plain: the names of the tasks whose arrays are no Tensors.
+        plain: the names of the tasks whose arrays are no Tensors. A lesson's own worker is sent no file.
         """
-        limits = limits or Limits()
+        limits = limits or (Limits() if self.lesson is None else REFERENCES)
         with self._lock:
             try:
                 worker = self._fork(limits)

@@ -78,7 +78,7 @@ def run(
 
 def attempt(zygote: Zygote, references: Zygote, source: bytes, bank, limits: Limits = LIMITS) -> Remote:
     return Remote(
-        lambda: zygote.start(source, limits), bank.tasks, NUMBER, references=lambda: references.start(b""), lives=1
+        lambda: zygote.start(source, limits), bank.tasks, NUMBER, references=lambda: references.start(), lives=1
     )
 
 

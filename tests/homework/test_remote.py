@@ -39,7 +39,7 @@ def compare(lesson, index, zygote, references, examples):
     plain = [t.name for t in bank.tasks.values() if t.plain]
     with Remote(
         lambda: zygote.start(source, plain=plain), bank.tasks, mark.number,
-        references=lambda: references(lesson).start(b""),
+        references=lambda: references(lesson).start(),
     ) as remote:  # fmt: skip
         for claim in bank.claims_of(mark.number):
             expected = prove(claim, local, task.name, seed=7, examples=examples)
@@ -72,7 +72,7 @@ def ask(zygote, references):
     def remote(body, number="L3.2", **limits):
         source = TASKS.format(name="scores", body=body) if not body.startswith("file:") else body[5:]
         start = lambda: zygote.start(source.encode(), Limits(**limits))  # noqa: E731
-        made.append(Remote(start, bank.tasks, number, references=lambda: references("l03").start(b"")))
+        made.append(Remote(start, bank.tasks, number, references=lambda: references("l03").start()))
         return made[-1]
 
     yield remote
