@@ -30,7 +30,8 @@ class Remote(Implementation):
     """The task `number`, as a student wrote it; every other one as the lesson has it.
 
     start: makes a worker that has the student's file, or is one already. references: makes one for the lesson's own
-    functions, which answer here what the student's function asks of earlier tasks. lives: how many workers may be
+    functions, which answer here what the student's function asks of earlier tasks; without it, that is the file's own
+    business. lives: how many workers may be
     lost before every further question is answered with the last failure.
     """
 

@@ -234,7 +234,12 @@ class _Reader:
 
 def send(fd: int, frame: Frame, deadline: float | None = None) -> None:
     """Write a frame. deadline: in time.monotonic(). WireError: closed, late, or what the data lack."""
-    buffers = [memoryview(buffer).cast("B") for buffer in pack(frame)]
+    write(fd, pack(frame), deadline)
+
+
+def write(fd: int, packed: list[Any], deadline: float | None = None) -> None:
+    """Write what `pack` made."""
+    buffers = [memoryview(buffer).cast("B") for buffer in packed]
     while buffers:
         try:
             written = os.writev(fd, buffers[:64])

@@ -29,7 +29,7 @@ import numpy as np
 from minilm.errors import ConfigError
 from minilm.homework import sandbox
 from minilm.homework.limits import Limits
-from minilm.homework.wire import Bounds, Fault, Frame, WireError, empty, receive, send
+from minilm.homework.wire import Bounds, Fault, Frame, WireError, empty, pack, receive, send, write
 from minilm.i18n import language, tr
 from minilm.resources import PACKAGE
 
@@ -251,17 +251,18 @@ class Worker:
     ) -> tuple[str, Any]:
         """("value", what came back) or ("failure", {"kind", "type", "text", "line"}).
 
-        until: in time.monotonic(), when the answer must be there, if that is earlier than the limits say.
-
-        home(kind, data, deadline) answers what the worker asks meanwhile. A worker that breaks off, is late or sends
-        what is no answer is ended at once; its failure has the kind crash, time or protocol.
+        home(kind, data, deadline) answers what the worker asks meanwhile. until: in time.monotonic(), when the answer
+        must be there, if that is earlier than the limits say. A worker that breaks off, is late or sends what is no
+        answer is ended at once; its failure has the kind crash, time or protocol. WireError where the question itself
+        is no data.
         """
         if self.ending is not None:
             return "failure", _failure("crash", str(self.ending))
         nonce = tokens.token_hex(16)
         deadline = min(time.monotonic() + self.limits.answer, self._ends, until)
+        question = pack(Frame(kind, dict(data), nonce))
         try:
-            send(self._question, Frame(kind, dict(data), nonce), deadline)
+            write(self._question, question, deadline)
             while True:
                 frame = receive(self._answer, Bounds(), deadline, [(self._output, self._keep)], nonce)
                 if frame.kind not in ("reference", "reference_gradient") or home is None:

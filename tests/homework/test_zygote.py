@@ -15,6 +15,7 @@ from minilm.errors import ConfigError
 from minilm.homework import sandbox
 from minilm.homework.limits import Limits
 from minilm.homework.remote import Remote
+from minilm.homework.wire import WireError
 from minilm.homework.zygote import Zygote
 
 GOOD = b"def scores(query, key):\n    return query @ key.swapaxes(-1, -2)\n"
@@ -56,6 +57,12 @@ class TestEnd:
         assert ending.status == -signal.SIGKILL and 0 < ending.cpu < 1 and ending.memory > 1 << 20
         assert worker.close() == ending
         assert worker.request("call", {"name": "scores", "arguments": []})[1]["kind"] == "crash"
+
+    def test_a_question_that_is_no_data_is_its_authors_fault(self, zygote):
+        with zygote.start(GOOD) as worker:
+            with pytest.raises(WireError):
+                worker.request("call", {"name": "scores", "arguments": [object()]})
+            assert worker.request("call", {"name": "scores", "arguments": [np.eye(2)] * 2})[0] == "value"
 
     def test_workers_know_nothing_of_each_other(self, zygote):
         first = zygote.start(b"import numpy\nnumpy.mark = 1\nopen('file', 'w').close()")
