@@ -27,6 +27,13 @@ def every():
 SAMPLE = [("l00", i) for i in (4, 5, 20, 60)] + [("l03", i) for i in (4, 6, 12, 40, 70, 100)]
 
 
+def near(a, b) -> bool:
+    """Equal but for rounding: an array that crossed lies in C's order, and a product of others may be summed anew."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype.kind == b.dtype.kind == "f":
+        return a.shape == b.shape and np.allclose(a, b, rtol=1e-12, atol=1e-12, equal_nan=True)
+    return same(a, b)
+
+
 def compare(lesson, index, zygote, references, examples):
     """Every claim's verdict about a mark's function: here, and through a worker."""
     bank = load(lesson)
@@ -46,7 +53,8 @@ def compare(lesson, index, zygote, references, examples):
             got = prove(claim, remote, task.name, seed=7, examples=examples)
             for field in ("passed", "kind", "message", "case", "expected", "got", "examples"):
                 a, b = getattr(expected, field), getattr(got, field)
-                assert same(a, b), f"{mark.number} {claim.what}: {field}: here {a!r}, there {b!r}"
+                equal = near if field in ("expected", "got") else same
+                assert equal(a, b), f"{mark.number} {claim.what}: {field}: here {a!r}, there {b!r}"
         assert remote.last is None or not remote.last.fatal
 
 
@@ -137,9 +145,10 @@ class TestFailures:
         assert prove(claim, remote, "scores", seed=1).case["query"].shape == found.case["query"].shape
 
     def test_after_three_lost_workers_there_is_no_other(self, ask):
-        remote = ask("import os; os._exit(1)")
-        before = [failure(remote).kind for _ in range(5)]
-        assert before == ["crash"] * 5 and remote._worker.ending is not None
+        remote, started = ask("import os; os._exit(1)"), []
+        start = remote._start
+        remote._start = lambda: started.append(1) or start()
+        assert [failure(remote).kind for _ in range(5)] == ["crash"] * 5 and len(started) == 3
 
     def test_what_is_printed_is_kept_and_cut(self, ask):
         remote = ask("print('a' * 50000); return query @ key.T", output=1000)
