@@ -17,7 +17,12 @@ from minilm.i18n import tr
 
 
 class Raised(MinilmError):
-    """The function under test could not answer: it raised, or gave back no data. kind: raised, missing, type."""
+    """The function under test could not answer: it raised, or gave back no data. kind: raised, missing, type.
+
+    fatal: asking again would cost more than it tells, so no smaller case is looked for.
+    """
+
+    fatal = False
 
     def __init__(self, message: str, *, kind: str = "raised"):
         super().__init__(message)

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import unittest
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class _Run:
         if not self.claim.strategies:
             try:
                 self.one(())
-            except (Unmet, Raised, _Unusable):
+            except (Unmet, Raised, _Unusable, _Fatal):
                 assert self.failure is not None
                 return self.failure
         else:
@@ -122,7 +123,7 @@ class _Run:
         try:
             with _of_the_seed_alone():
                 h.seed(seed)(settings(h.given(_cases(self.claim))(lambda case: self.one(case))))()
-        except (Unmet, Raised, _Unusable):
+        except (Unmet, Raised, _Unusable, _Fatal):
             return self.failure
         except Flaky:
             assert self.failure is not None
@@ -143,6 +144,8 @@ class _Run:
             raise
         except Raised as error:
             self._remember(case, error.kind, str(error))
+            if error.fatal:
+                raise _Fatal from error
             raise
         except Exception as error:
             if self.impl is None:
@@ -177,6 +180,10 @@ def _of_the_seed_alone() -> Iterator[None]:
         yield
     finally:
         registered["hypothesis"] = usual
+
+
+class _Fatal(unittest.SkipTest):
+    """What cost time or a process is not tried again: only a test that skips itself does hypothesis not repeat."""
 
 
 class _Unusable(Exception):

@@ -1,0 +1,6 @@
+"""Never answers, at full speed."""
+
+
+def scores(query, key):
+    while True:
+        pass

@@ -1,0 +1,4 @@
+"""Never gets to its first function."""
+
+while True:
+    pass
