@@ -289,7 +289,7 @@ def exchanged_parts(items: Sequence[Item], answers: Sequence[Answer]) -> Explana
                 surprising += not right(answer, item)
             else:
                 if surprising >= 5:
-                    line = tr("Exchanged: {a} and {b} of the result have changed places", a=_part(a), b=_part(b))
+                    line = tr("Exchanged: {a} and {b} have changed places", a=_part(a), b=_part(b))
                     return Explanation("exchanged", line, 1)
     return None
 

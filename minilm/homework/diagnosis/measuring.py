@@ -1,7 +1,8 @@
-"""How good the doctor is: the right cause for every mistake of the bank, and no false one for what is right."""
+"""How good the doctor is: the right cause for every mistake of the bank; no false one for right answers, rewritten ones,
+and random wrong programs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minilm.course.banks import Bank
 from minilm.course.checking import right_answers
@@ -9,6 +10,7 @@ from minilm.course.implementations import Implementation, Local
 from minilm.course.marks import Task
 from minilm.course.proving import Verdict, prove
 from minilm.homework.diagnosis.diagnosing import Diagnosis, diagnose
+from minilm.homework.diagnosis.programs import Wrong, rewritten
 
 SEED = 20  # of the cases that a verdict is found on; the doctor's own are of another
 
@@ -53,3 +55,36 @@ def of_right_answers(bank: Bank, task: Task, seed: int = 0) -> Iterator[Seen]:
     verdict = Verdict(bank.claims_of(task.number)[0], False, "value", "")
     for how, impl in right_answers(bank, task):
         yield Seen(task.number, how, None, diagnose(bank, task, impl, verdict, seed))
+
+
+def of_rewritten(bank: Bank, task: Task, seed: int = 0, examples: int = 10) -> Iterator[Seen]:
+    """The reference and the variants, rewritten by rule; only those that still meet every claim."""
+    verdict = Verdict(bank.claims_of(task.number)[0], False, "value", "")
+    for function in [task.function, *(v.function for v in bank.variants_of(task.number))]:
+        made = rewritten(function, seed)
+        if made is None:
+            continue
+        impl = Local(bank.tasks, {task.name: made})
+        claims = bank.claims_of(task.number)
+        if all(prove(c, impl, task.name, seed=seed, examples=examples, shrink=False).passed for c in claims):
+            yield Seen(task.number, "rewritten", None, diagnose(bank, task, impl, verdict, seed))
+
+
+def of_wrong(bank: Bank, task: Task, numbers: range, seed: int = 0) -> Iterator[Seen]:
+    """Random wrong programs, as many as there are numbers; only those that fail a claim."""
+    others = [Local(bank.tasks, {task.name: m.function}) for m in bank.mutants_of(task.number)[:2]]
+    for number in numbers:
+        impl = Wrong(Local(bank.tasks), task.name, others, number)
+        verdict = failing(bank, task, impl)
+        if verdict is not None:
+            yield Seen(task.number, f"{number}: {impl.way}", None, diagnose(bank, task, impl, verdict, seed))
+
+
+def of_strangers(bank: Bank, task: Task, seed: int = 0) -> Iterator[Seen]:
+    """Every mistake of the bank, as if the bank did not hold it: what the doctor can say of what it has never seen."""
+    for mutant in bank.mutants_of(task.number):
+        impl = Local(bank.tasks, {task.name: mutant.function})
+        verdict = failing(bank, task, impl)
+        if verdict is not None:
+            other = replace(bank, mutants=[m for m in bank.mutants if m is not mutant])
+            yield Seen(task.number, mutant.misconception, mutant.misconception, diagnose(other, task, impl, verdict, seed))

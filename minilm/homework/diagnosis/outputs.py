@@ -57,7 +57,7 @@ def constant(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     values = {round(float(v), 9) for p in pairs for v in np.ravel(p.got)[:1000]}
     expected = {round(float(v), 9) for p in pairs for v in np.ravel(p.expected)[:1000]}
     if len(values) == 1 and len(expected) > 2 and same_shapes(pairs) and sum(p.wrong for p in pairs) >= 3:
-        what = number(values.pop())
+        what = number(values.pop() + 0.0)
         yield Explanation("constant", tr("Always {n}: the answer does not depend on the arguments", n=what), 0)
 
 
@@ -91,7 +91,7 @@ def factor(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     if not fits or many < 2 or (many < 3 and sum(np.size(p.expected) > 1 for p, _ in used) < 3):
         return
     text, form, times = fits[0]
-    others = [other for other, _, k in fits[1:3] if abs(k) == abs(times)]
+    others = [other for other, same, k in fits[1:] if k == times and same == form]
     said = text if not others else tr("{a} (or {b}, which is the same here)", a=text, b=others[0])
     yield _sized(form, times, said)
 
@@ -281,7 +281,7 @@ def _heads(pair: Pair, move: np.ndarray | None) -> str:
 def reductions(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """A sum or mean over axes that was not taken, or was taken and should not."""
     wrong = [p for p in pairs if p.wrong]
-    if not wrong:
+    if not wrong or any("b" in (p.expected.dtype.kind, p.got.dtype.kind) for p in pairs):
         return
     if any(p.got.size > p.expected.size for p in wrong):
         for f, cause, text in (
@@ -363,7 +363,7 @@ def elementwise(pairs: Sequence[Pair]) -> Iterator[Explanation]:
 @arrays_only
 def normalised(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """Divided, or not divided, by the sum over an axis; a softmax too many; running sums."""
-    if not same_shapes(pairs):
+    if not same_shapes(pairs) or any("b" in (p.expected.dtype.kind, p.got.dtype.kind) for p in pairs):
         return
     most = max(p.expected.ndim for p in pairs)
     for axis in range(-most, 0):

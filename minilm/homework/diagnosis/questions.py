@@ -199,7 +199,8 @@ def _draw(kind: str, leaf: Any, rng: np.random.Generator) -> Any:
         return leaf
     x = np.asarray(leaf, np.float64)
     normal = rng.standard_normal(x.shape)
-    size = float(np.sqrt(np.mean(x * x))) or 1.0
+    with np.errstate(all="ignore"):
+        size = min(float(np.sqrt(np.mean(x * x))), 1e6) or 1.0
     if kind == "joint":
         e = np.exp(normal) * (x > 0) if x.sum() else np.exp(normal)
         drawn = e / e.sum()

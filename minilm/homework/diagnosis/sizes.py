@@ -1,5 +1,6 @@
 """The sizes of what a function is given, with the names that its docstring gives them: T, K, the length of `ids`."""
 
+import functools
 import inspect
 import re
 from collections.abc import Sequence
@@ -22,7 +23,12 @@ def argument_names(task: Task) -> list[str]:
 
 def axis_names(task: Task) -> dict[str, list[str]]:
     """The axes of each argument that the docstring says: {"query": ["…", "T", "K"]}."""
-    text = " ".join((task.function.__doc__ or "").split())
+    return _axis_names(task.function.__doc__ or "")
+
+
+@functools.cache
+def _axis_names(doc: str) -> dict[str, list[str]]:
+    text = " ".join(doc.split())
     found: dict[str, list[str]] = {}
     for names, axes in DESCRIBED.findall(text):
         listed = [axis.strip() for axis in axes.split(",") if axis.strip()]
@@ -30,6 +36,12 @@ def axis_names(task: Task) -> dict[str, list[str]]:
             for name in re.split(r", | and ", names):
                 found.setdefault(name, listed)
     return found
+
+
+@functools.cache
+def _letters(doc: str) -> dict[str, str]:
+    """The letter of a number: {"heads": "H"}."""
+    return dict(LETTER.findall(" ".join(doc.split())))
 
 
 def named_axis(task: Task, argument: str, axis: int, ndim: int) -> str:
@@ -45,7 +57,7 @@ def named_axis(task: Task, argument: str, axis: int, ndim: int) -> str:
 def sizes_of(task: Task, arguments: Sequence[Any]) -> dict[str, float]:
     """Each size above 0 by its name: axes, lengths, whole numbers, how many entries, how many are True."""
     found: dict[str, float] = {}
-    letters = dict(LETTER.findall(" ".join((task.function.__doc__ or "").split())))
+    letters = _letters(task.function.__doc__ or "")
     for name, value in zip(argument_names(task), arguments, strict=False):
         if isinstance(value, np.ndarray):
             for axis, n in enumerate(value.shape):
