@@ -1,10 +1,9 @@
 """`python -m minilm.homework.diagnosis [l03 …]`: how good the doctor is, lesson by lesson."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from minilm.course.banks import Bank, find_lesson, find_lessons, load
-from minilm.course.marks import Task
 from minilm.homework.diagnosis.measuring import Seen, of_mutants, of_rewritten, of_right_answers, of_wrong
 from minilm.i18n import tr
 
@@ -34,13 +33,13 @@ def _lesson(bank: Bank, seed: int, number: int) -> list[int]:
     counts = [0] * 8
     for k, task in enumerate(bank.tasks.values()):
         first = PROGRAMS * (8 * number + k)
-        tries: list[tuple[int, Callable[[Bank, Task], Iterator[Seen]]]] = [
-            (0, lambda bank, task: of_mutants(bank, task, seed)),
-            (2, lambda bank, task: of_right_answers(bank, task, seed)),
-            (4, lambda bank, task: of_rewritten(bank, task, seed)),
-            (6, lambda bank, task, first=first: of_wrong(bank, task, range(first, first + PROGRAMS), seed)),
+        tries: list[Iterator[Seen]] = [
+            of_mutants(bank, task, seed),
+            of_right_answers(bank, task, seed),
+            of_rewritten(bank, task, seed),
+            of_wrong(bank, task, range(first, first + PROGRAMS), seed),
         ]
-        for place, seen in ((place, seen) for place, make in tries for seen in make(bank, task)):
+        for place, seen in ((2 * i, seen) for i, made in enumerate(tries) for seen in made):
             bad = not seen.named if seen.wanted else seen.diagnosis.known
             counts[place] += (not bad) if seen.wanted else bad
             counts[place + 1] += 1

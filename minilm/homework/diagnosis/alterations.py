@@ -1,9 +1,11 @@
-"""Causes that are seen through the reference: does the student's function answer as the right one would if an argument
-were another: ignored, negated, exchanged, transposed, shifted, scaled?"""
+"""Causes that are seen through the reference: does the function answer as the right one would if an argument were
+another: ignored, negated, exchanged, transposed, shifted, scaled?"""
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,82 +118,124 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _of_mask(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     n = place.shown
-    yield _one(place, "not", "mask_inverted", tr("Mask inverted: True of `{n}` is taken for False, and False for True", n=n), np.logical_not, 12)
-    yield _one(place, "true", "mask_ignored", tr("Mask forgotten: it is as if `{n}` were True everywhere", n=n), np.ones_like, 12)
-    yield _one(place, "false", "mask_ignored", tr("Mask forgotten: it is as if `{n}` were False everywhere", n=n), np.zeros_like, 13)
-    yield from _of_array(place, n, tr("Mask on the wrong side"), "mask_side")
-
-
-def _of_array(place: Place, n: str, title: str, cause: str) -> Iterator[Alteration]:
-    """Transposed, shifted, reversed, the first or the last row for all."""
-    line = tr("{title}: `{n}` is used transposed", title=title, n=n)
-    yield _one(place, "T", cause if cause != "transpose" else "transpose", line, lambda x: np.swapaxes(x, -1, -2).copy() if x.ndim > 1 and x.shape[-1] == x.shape[-2] else CANNOT, 14)  # fmt: skip
-    for axis in (-1, -2):
-        for k in (1, -1):
-            line = tr("Off by one: `{n}` is used {k} place along axis {axis} from where it stands", n=n, k=f"{k:+d}", axis=axis)
-            yield _one(place, f"roll{axis}{k}", "off_by_one", line, lambda x, a=axis, k=k: np.roll(x, k, a) if x.ndim >= -a else SAME, 22)
-        line = tr("Reversed: `{n}` is used in reverse along axis {axis}", n=n, axis=axis)
-        yield _one(place, f"flip{axis}", "reversed", line, lambda x, a=axis: np.flip(x, a).copy() if x.ndim >= -a else SAME, 22)
-    for i, which in ((0, tr("first")), (-1, tr("last"))):
-        line = tr("One for all: only the {which} row of `{n}` is used", which=which, n=n)
-        yield _one(place, f"row{i}", "one_for_all", line, lambda x, i=i: np.broadcast_to(x[i], x.shape).copy() if x.ndim and len(x) else SAME, 21)
+    for key, cause, line, f, rank in (
+        ("not", "mask_inverted", tr("Mask inverted: True of `{n}` is taken for False, and False for True", n=n),
+         np.logical_not, 12),
+        ("true", "mask_ignored", tr("Mask forgotten: it is as if `{n}` were True everywhere", n=n), np.ones_like, 12),
+        ("false", "mask_ignored", tr("Mask forgotten: it is as if `{n}` were False everywhere", n=n),
+         np.zeros_like, 13),
+    ):  # fmt: skip
+        yield _one(place, key, cause, line, f, rank)
+    line = tr("Mask on the wrong side: `{n}` is used transposed", n=n)
+    yield _one(place, "T", "mask_side", line, _transposed, 14)
+    yield from _of_array(place)
 
 
 def _of_floats(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     n = place.shown
-    yield _one(place, "0", "missing_term", tr("Missing term: `{n}` has no effect, as if it were 0", n=n), np.zeros_like, 12)
-    yield _one(place, "1", "missing_factor", tr("A factor is missing: `{n}` has no effect, as if it were 1", n=n), np.ones_like, 13)
-    yield _one(place, "-", "sign", tr("Sign: `{n}` is taken with the opposite sign", n=n), np.negative, 12)
-    yield _one(place, "abs", "sign", tr("Sign: of `{n}` only the size counts, without its sign", n=n), np.abs, 16)
-    yield _one(place, "int", "dtype", tr("Data type: `{n}` is cut off to whole numbers", n=n), np.trunc, 16)
-    yield from _of_array(place, n, tr("Transposed"), "transpose")
-    line = tr("Reduced too far: of `{n}` only the mean counts", n=n)
-    yield _one(place, "mean", "extra_reduction", line, lambda x: np.full_like(x, x.mean()) if x.size else SAME, 24)
+    for key, cause, line, f, rank in (
+        ("0", "missing_term", tr("Missing term: `{n}` has no effect, as if it were 0", n=n), np.zeros_like, 12),
+        ("1", "missing_factor", tr("A factor is missing: `{n}` has no effect, as if it were 1", n=n), np.ones_like, 13),
+        ("-", "sign", tr("Sign: `{n}` is taken with the opposite sign", n=n), np.negative, 12),
+        ("abs", "sign", tr("Sign: of `{n}` only the size counts, without its sign", n=n), np.abs, 16),
+        ("int", "dtype", tr("Data type: `{n}` is cut off to whole numbers", n=n), np.trunc, 16),
+        ("T", "transpose", tr("Transposed: `{n}` is used transposed", n=n), _transposed, 14),
+        ("mean", "extra_reduction", tr("Reduced too far: of `{n}` only the mean counts", n=n), _averaged, 24),
+    ):
+        yield _one(place, key, cause, line, f, rank)
+    yield from _of_array(place)
 
 
 def _of_ids(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
-    yield from _of_array(place, place.shown, tr("Transposed"), "transpose")
-    line = tr("`{n}` has no effect, as if it were 0", n=place.shown)
-    yield _one(place, "0", "ignored", line, np.zeros_like, 14)
+    n = place.shown
+    yield _one(place, "0", "ignored", tr("`{n}` has no effect, as if it were 0", n=n), np.zeros_like, 14)
+    yield _one(place, "T", "transpose", tr("Transposed: `{n}` is used transposed", n=n), _transposed, 14)
+    yield from _of_array(place)
+
+
+def _of_array(place: Place) -> Iterator[Alteration]:
+    """Shifted, reversed, the first or the last row for all."""
+    n = place.shown
+    for axis in (-1, -2):
+        for k in (1, -1):
+            line = tr("Off by one: `{n}` is used {k} place along axis {axis} from where it stands", n=n, k=f"{k:+d}",
+                      axis=axis)  # fmt: skip
+            yield _one(place, f"roll{axis}{k}", "off_by_one", line, partial(_rolled, k=k, axis=axis), 22)
+        line = tr("Reversed: `{n}` is used in reverse along axis {axis}", n=n, axis=axis)
+        yield _one(place, f"flip{axis}", "reversed", line, partial(_flipped, axis=axis), 22)
+    for i, line in (
+        (0, tr("One for all: only the first row of `{n}` is used", n=n)),
+        (-1, tr("One for all: only the last row of `{n}` is used", n=n)),
+    ):
+        yield _one(place, f"row{i}", "one_for_all", line, partial(_row, i=i), 21)
+
+
+def _transposed(x: np.ndarray) -> Any:
+    square = x.ndim > 1 and x.shape[-1] == x.shape[-2]
+    return np.swapaxes(x, -1, -2).copy() if square else CANNOT
+
+
+def _averaged(x: np.ndarray) -> Any:
+    return np.full_like(x, x.mean()) if x.size else SAME
+
+
+def _rolled(x: np.ndarray, k: int, axis: int) -> Any:
+    return np.roll(x, k, axis) if x.ndim >= -axis else SAME
+
+
+def _flipped(x: np.ndarray, axis: int) -> Any:
+    return np.flip(x, axis).copy() if x.ndim >= -axis else SAME
+
+
+def _row(x: np.ndarray, i: int) -> Any:
+    return np.broadcast_to(x[i], x.shape).copy() if x.ndim and len(x) else SAME
+
+
+def _always(value: Any) -> Callable[[Any], Any]:
+    return lambda _: value
+
+
+def _no_effect(place: Place, value: Any, rank: int = 12) -> Alteration:
+    line = tr("`{n}` has no effect: it is always as if it were {value}", n=place.shown, value=value)
+    return _one(place, f"always {value!r}", "ignored", line, _always(value), rank)
 
 
 def _of_switch(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
-    n = place.shown
-    yield _one(place, "not", "inverted", tr("Inverted: `{n}` is taken for its opposite", n=n), lambda v: not v, 12)
+    line = tr("Inverted: `{n}` is taken for its opposite", n=place.shown)
+    yield _one(place, "not", "inverted", line, operator.not_, 12)
     for value in (True, False):
-        line = tr("`{n}` has no effect: it is always as if it were {value}", n=n, value=value)
-        yield _one(place, str(value), "ignored", line, lambda v, value=value: value, 12)
+        yield _no_effect(place, value)
 
 
 def _of_number(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     n = place.shown
-    of = lambda f: lambda v: float(f(v)) if np.isfinite(f(v)) else CANNOT  # noqa: E731
     for value in (0.0, 1.0):
-        line = tr("`{n}` has no effect: it is always as if it were {value}", n=n, value=int(value))
-        yield _one(place, f"{value}", "ignored", line, lambda v, value=value: type(v)(value), 12)
-    yield _one(place, "-", "sign", tr("Sign: `{n}` is taken with the opposite sign", n=n), lambda v: -v, 13)
+        yield _no_effect(place, value)
     for key, cause, line, f in (
-        ("1/", "upside_down", tr("Upside down: 1/`{n}` is used instead of `{n}`", n=n), lambda v: 1 / v if v else np.inf),
+        ("-", "sign", tr("Sign: `{n}` is taken with the opposite sign", n=n), operator.neg),
+        ("1/", "upside_down", tr("Upside down: 1/`{n}` is used instead of `{n}`", n=n), lambda v: 1 / v),
         ("sq", "another_power", tr("Another power: `{n}` is squared", n=n), lambda v: v * v),
-        ("sqrt", "another_power", tr("Another power: the root of `{n}` is used", n=n), lambda v: abs(v) ** 0.5),
+        ("sqrt", "another_power", tr("Another power: the root of `{n}` is used", n=n), np.sqrt),
         ("1-", "complement", tr("1 − `{n}` is used instead of `{n}`", n=n), lambda v: 1 - v),
-        ("ln", "another_function", tr("The logarithm of `{n}` is used instead of `{n}`", n=n), lambda v: np.log(v) if v > 0 else np.nan),
-        ("exp", "another_function", tr("The exponential of `{n}` is used instead of `{n}`", n=n), lambda v: np.exp(v) if v < 700 else np.inf),
+        ("ln", "another_function", tr("The logarithm of `{n}` is used instead of `{n}`", n=n), np.log),
+        ("exp", "another_function", tr("The exponential of `{n}` is used instead of `{n}`", n=n), np.exp),
         ("2", "wrong_scale", tr("Wrong scale: twice `{n}` is used instead of `{n}`", n=n), lambda v: 2 * v),
         ("half", "wrong_scale", tr("Wrong scale: half of `{n}` is used instead of `{n}`", n=n), lambda v: v / 2),
         ("10", "wrong_scale", tr("Wrong scale: ten times `{n}` is used instead of `{n}`", n=n), lambda v: 10 * v),
-    ):  # fmt: skip
-        yield _one(place, key, cause, line, of(f), 18)
+    ):
+        yield _one(place, key, cause, line, partial(_if_finite, f=f), 18)
+
+
+def _if_finite(v: Any, f: Callable[[Any], Any]) -> Any:
+    made = float(f(v))
+    return made if np.isfinite(made) else CANNOT
 
 
 def _of_whole(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     n = place.shown
-    for k in (1, -1):
-        line = tr("Off by one: it is as if `{n}` were {k}", n=n, k=tr("one larger") if k > 0 else tr("one smaller"))
-        yield _one(place, f"{k:+d}", "off_by_one", line, lambda v, k=k: v + k, 12)
+    yield from _off_by_one(place)
     for value in (0, 1, 2):
-        line = tr("`{n}` has no effect: it is always as if it were {value}", n=n, value=value)
-        yield _one(place, str(value), "ignored", line, lambda v, value=value: value, 14)
+        yield _no_effect(place, value, 14)
     for key, cause, line, f in (
         ("2", "wrong_scale", tr("Wrong scale: twice `{n}` is used instead of `{n}`", n=n), lambda v: 2 * v),
         ("half", "wrong_scale", tr("Wrong scale: half of `{n}` is used instead of `{n}`", n=n), lambda v: v // 2),
@@ -200,35 +244,45 @@ def _of_whole(place: Place, questions: Sequence[Arguments]) -> Iterator[Alterati
         yield _one(place, key, cause, line, f, 18)
 
 
+def _off_by_one(place: Place) -> Iterator[Alteration]:
+    for k, line in (
+        (1, tr("Off by one: it is as if `{n}` were one larger", n=place.shown)),
+        (-1, tr("Off by one: it is as if `{n}` were one smaller", n=place.shown)),
+    ):
+        yield _one(place, f"{k:+d}", "off_by_one", line, partial(_plus, k=k), 12)
+
+
+def _plus(v: Any, k: int) -> Any:
+    return v + k if type(v) is int else SAME
+
+
 def _of_word(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     values = sorted({place.get(arguments) for arguments in questions})
     if len(values) == 2:
-        line = tr("Exchanged: `{n}` {a} is answered as {b}, and {b} as {a}", n=place.shown, a=repr(values[0]), b=repr(values[1]))
-        yield _one(place, "swap", "inverted", line, lambda v: values[1 - values.index(v)] if v in values else CANNOT, 12)
+        other = dict(zip(values, values[::-1], strict=True))
+        line = tr("Exchanged: `{n}` {a} is answered as {b}, and {b} as {a}", n=place.shown, a=repr(values[0]),
+                  b=repr(values[1]))  # fmt: skip
+        yield _one(place, "swap", "inverted", line, lambda v: other.get(v, CANNOT), 12)
     for value in values:
-        line = tr("`{n}` has no effect: it is always as if it were {value}", n=place.shown, value=repr(value))
-        yield _one(place, value, "ignored", line, lambda v, value=value: value, 12)
+        yield _no_effect(place, value)
 
 
 def _of_option(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
-    line = tr("`{n}` has no effect: it is always as if it were {value}", n=place.shown, value=None)
-    yield _one(place, "none", "ignored", line, lambda v: None, 12)
-    for k in (1, -1):
-        line = tr("Off by one: it is as if `{n}` were {k}", n=place.shown, k=tr("one larger") if k > 0 else tr("one smaller"))
-        yield _one(place, f"{k:+d}", "off_by_one", line, lambda v, k=k: v + k if type(v) is int and v + k > 0 else SAME, 12)
+    yield _no_effect(place, None)
+    yield from _off_by_one(place)
 
 
 def _of_list(place: Place, questions: Sequence[Arguments]) -> Iterator[Alteration]:
     n = place.shown
     for key, cause, line, f in (
         ("rev", "reversed", tr("Reversed: `{n}` is used in reverse order", n=n), lambda v: v[::-1]),
-        ("cut", "off_by_one", tr("Off by one: the last of `{n}` is not used", n=n), lambda v: v[:-1] if len(v) > 1 else CANNOT),
-        ("tail", "off_by_one", tr("Off by one: the first of `{n}` is not used", n=n), lambda v: v[1:] if len(v) > 1 else CANNOT),
+        ("cut", "off_by_one", tr("Off by one: the last of `{n}` is not used", n=n), lambda v: v[:-1] or CANNOT),
+        ("tail", "off_by_one", tr("Off by one: the first of `{n}` is not used", n=n), lambda v: v[1:] or CANNOT),
         ("first", "one_for_all", tr("Only the first of `{n}` is used", n=n), lambda v: v[:1]),
         ("last", "one_for_all", tr("Only the last of `{n}` is used", n=n), lambda v: v[-1:]),
-        ("same", "one_for_all", tr("The first of `{n}` is used in place of all others", n=n), lambda v: [v[0]] * len(v) if v else SAME),
-        ("end", "one_for_all", tr("The last of `{n}` is used in place of all others", n=n), lambda v: [v[-1]] * len(v) if v else SAME),
-    ):  # fmt: skip
+        ("same", "one_for_all", tr("The first of `{n}` is used in place of all", n=n), lambda v: v[:1] * len(v)),
+        ("end", "one_for_all", tr("The last of `{n}` is used in place of all", n=n), lambda v: v[-1:] * len(v)),
+    ):
         yield _one(place, key, cause, line, f, 16)
 
 
@@ -238,7 +292,7 @@ OF_KIND: dict[str, Callable[[Place, Sequence[Arguments]], Iterator[Alteration]]]
 }  # fmt: skip
 
 
-# ---------------------------------------------------------------------------------------------------- of several at once
+# --------------------------------------------------------------------------------------------------- of several at once
 
 
 def _exchanged(kinds: dict[Place, str], questions: Sequence[Arguments]) -> Iterator[Alteration]:
@@ -278,9 +332,13 @@ def _scaled(task: Task, kinds: dict[Place, str], questions: Sequence[Arguments])
 
                 def alter(arguments: Arguments, place: Place = place, name: str = name, power: float = power) -> Any:
                     n = sizes_of(task, arguments).get(name, 0.0)
-                    return CANNOT if not n else SAME if n == 1 else place.put(arguments, place.get(arguments) * n**power)
+                    return (
+                        CANNOT if not n else SAME if n == 1 else place.put(arguments, place.get(arguments) * n**power)
+                    )
 
-                line = tr("Wrong scale: `{n}` enters {c} times as large as it should", n=place.shown, c=form.format(s=name))
+                line = tr(
+                    "Wrong scale: `{n}` enters {c} times as large as it should", n=place.shown, c=form.format(s=name)
+                )
                 yield Alteration(f"{place.shown} × {form.format(s=name)}", "wrong_scale", line, 26, alter)
 
 
@@ -299,7 +357,8 @@ def _together(kinds: dict[Place, str]) -> Iterator[Alteration]:
     def back(part: Any, arguments: Arguments) -> Any:
         return np.swapaxes(part, -1, -2) if isinstance(part, np.ndarray) and part.ndim > 1 else part
 
-    yield Alteration("across", "wrong_axis", tr("Wrong axis: rows are treated as columns, and columns as rows"), 11, across, back)
+    line = tr("Wrong axis: rows are treated as columns, and columns as rows")
+    yield Alteration("across", "wrong_axis", line, 11, across, back)
 
     def flat(arguments: Arguments) -> Any:
         shapes = {place.get(arguments).shape for place in arrays if place.get(arguments).ndim > 1}
@@ -334,13 +393,13 @@ def _masks(kinds: dict[Place, str], questions: Sequence[Arguments]) -> Iterator[
 
         def times(part: Any, arguments: Arguments, mask: Place = mask) -> Any:
             m = mask.get(arguments)
-            fits = isinstance(part, np.ndarray) and np.broadcast_shapes(part.shape, part.shape) == part.shape
             try:
-                return part * np.broadcast_to(m, part.shape) if fits else part
+                return part * np.broadcast_to(m, part.shape) if isinstance(part, np.ndarray) else part
             except ValueError:
                 return part
 
-        line = tr("Mask after the softmax: the result is computed without `{m}`, and only then multiplied by it", m=mask.shown)
+        line = tr("Mask after the softmax: the result is computed without `{m}`, and only then multiplied by it",
+                  m=mask.shown)  # fmt: skip
         yield Alteration(f"after {mask.shown}", "mask_after_softmax", line, 10, open_, times)
         for place in floats:
 
@@ -350,7 +409,11 @@ def _masks(kinds: dict[Place, str], questions: Sequence[Arguments]) -> Iterator[
                     return CANNOT
                 return SAME if m.all() else mask.put(place.put(arguments, x * m), np.ones_like(m))
 
-            line = tr("The mask as a factor: where `{m}` is False, `{n}` is 0 and still takes part", m=mask.shown, n=place.shown)
+            line = tr(
+                "The mask as a factor: where `{m}` is False, `{n}` is 0 and still takes part",
+                m=mask.shown,
+                n=place.shown,
+            )
             yield Alteration(f"{place.shown} × {mask.shown}", "mask_as_factor", line, 10, before)
 
 

@@ -41,7 +41,12 @@ def parts_like(answer: Any, model: Parts) -> Parts:
     if found.leaves.keys() == model.leaves.keys() or list(found.leaves) != [""]:
         return found
     one, wanted = found.leaves[""], list(model.leaves)
-    if isinstance(one, np.ndarray) and one.ndim and len(one) == len(wanted) and wanted == [str(i) for i in range(len(one))]:
+    if (
+        isinstance(one, np.ndarray)
+        and one.ndim
+        and len(one) == len(wanted)
+        and wanted == [str(i) for i in range(len(one))]
+    ):
         return Parts({str(i): np.asarray(row) for i, row in enumerate(one)})
     return found
 

@@ -1,7 +1,8 @@
 """From a function that failed to the name of what is wrong with it, or to the plain admission that it is not known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,17 @@ def diagnose(bank: Bank, task: Task, impl: Implementation, verdict: Verdict, see
     The function is asked what the task's claims ask, in cases made from the seed and in the verdict's own, and the same
     with fresh numbers. A cause is named if it accounts for every answer to 1e-6, the right ones too, and for all but a
     thousandth of each mistake; a mistake of the bank if all its answers are the function's. verdict: one that failed.
+    A bank without the reference, as a student has it, leaves what the properties themselves expected and got.
     """
     read = tr("lesson {lesson}, section {number}", lesson=bank.about.short, number=task.number)
     if verdict.passed:
         return Diagnosis(NOTHING_WRONG, tr("Nothing is wrong: the property holds"), read=read)
     if verdict.kind in ENDING:
         return Diagnosis(verdict.kind, verdict.message, read=read)
+    if task.number not in bank.tasks:
+        from minilm.homework.diagnosis.at_home import diagnose_by_properties
+
+        return replace(diagnose_by_properties(task, impl, verdict, seed), read=read)
     return replace(_Visit(examination(bank, task, seed), impl, verdict).diagnosis(), read=read)
 
 
@@ -145,11 +151,12 @@ class _Visit:
         items, pairs = [items[i] for i in order], [pairs[i] for i in order]
         of = {id(pair): item for pair, item in zip(pairs, items, strict=True)}
         for change in changes:
-            if accounts(pairs, lambda pair, change=change: self.predicted(change, of[id(pair)], path, pair)):
+            if accounts(pairs, partial(self.predicted, change=change, path=path, of=of)):
                 yield Explanation(change.cause, change.line, change.rank)
 
-    def predicted(self, change: Alteration, item: Item, path: str, pair: Pair) -> Any:
-        """What the reference answers to altered arguments, in this part."""
+    def predicted(self, pair: Pair, change: Alteration, path: str, of: Mapping[int, Item]) -> Any:
+        """What the reference answers to altered arguments, in this part. of: the question of each pair, by its id."""
+        item = of[id(pair)]
         with np.errstate(all="ignore"):
             try:
                 made = change.alter(item.question.arguments)
@@ -187,9 +194,7 @@ class _Visit:
             found = replace(found, line=tr("The values are right, the gradient is not. {line}", line=found.line))
         if found or mutants:
             return told(found, mutants)
-        return Diagnosis(
-            UNKNOWN, tr("The values are right, the gradient is not. What is wrong with it is not known")
-        )
+        return Diagnosis(UNKNOWN, tr("The values are right, the gradient is not. What is wrong with it is not known"))
 
     def of_gradient(self, items: list[Item], answers: list[Answer]) -> Explanation | None:
         if all(isinstance(a, Parts) and not a.leaves for a in answers):
@@ -247,7 +252,8 @@ def told(found: Explanation | None, mutants: Sequence[Mutant]) -> Diagnosis:
 
 def pairs_by_part(task: Task, items: Sequence[Item], answers: Sequence[Answer]) -> dict[str, list[Pair]]:
     """For each part of the answer what was expected and got; gradients by the argument's name."""
-    names, found = argument_names(task), {}
+    names = argument_names(task)
+    found: dict[str, list[Pair]] = {}
     for item, answer in zip(items, answers, strict=True):
         arguments = dict(zip(names, item.question.arguments, strict=False))
         sizes = sizes_of(task, item.question.arguments)
@@ -267,7 +273,8 @@ def common(best: Sequence[Sequence[Explanation]], paths: Sequence[str], n: int) 
     found = (shared or best[0])[0]
     if n == 1 or (shared and len(paths) == n):
         return found
-    return replace(found, line=tr("{line} (in: {parts})", line=found.line, parts=", ".join(_part(p) for p in (paths if shared else paths[:1]))))
+    named = ", ".join(_part(path) for path in (paths if shared else paths[:1]))
+    return replace(found, line=tr("{line} (in: {parts})", line=found.line, parts=named))
 
 
 def _part(path: str) -> str:
@@ -282,9 +289,10 @@ def exchanged_parts(items: Sequence[Item], answers: Sequence[Answer]) -> Explana
             changed = {a: b, b: a}
             surprising = 0
             for item, answer in zip(items, answers, strict=True):
-                if isinstance(answer, Failed) or answer.leaves.keys() != item.expected.leaves.keys() or b not in answer.leaves:
+                expected = item.expected.leaves
+                if isinstance(answer, Failed) or answer.leaves.keys() != expected.keys() or b not in expected:
                     break
-                if not all(explains(item.expected.leaves[changed.get(k, k)], g) for k, g in answer.leaves.items()):
+                if not all(explains(expected[changed.get(k, k)], g) for k, g in answer.leaves.items()):
                     break
                 surprising += not right(answer, item)
             else:
@@ -316,5 +324,5 @@ def _identical(a: Answer, b: Answer) -> bool:
 
 
 def _largest(question: Question) -> float:
-    sizes = [float(np.abs(x).max()) for x in question.arguments if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size]
-    return max(sizes, default=0.0)
+    arrays = [x for x in question.arguments if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size]
+    return max((float(np.abs(x).max()) for x in arrays), default=0.0)

@@ -66,7 +66,8 @@ def enough(surprising: Sequence[Pair]) -> bool:
     """Whether these wrong answers could not be what they are by chance."""
     if len(surprising) < QUESTIONS:
         return False
-    values, entries, bits = set(), 0, False
+    values: set[Any] = set()
+    entries, bits = 0, False
     for pair in surprising:
         expected, got = pair.expected, pair.got
         if isinstance(expected, np.ndarray) and isinstance(got, np.ndarray):

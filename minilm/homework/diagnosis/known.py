@@ -16,12 +16,14 @@ def equal_mutants(exam: Examination, items: Sequence[Item], answers: Sequence[An
     wrong_first = sorted(
         zip(items, answers, strict=True), key=lambda pair: right(pair[1], pair[0])
     )  # so that most are ruled out by the first question
-    found = []
-    for i, mutant in enumerate(exam.mutants):
-        if all(same(answer, exam.of_mutant(i, item), item) for item, answer in wrong_first):
-            if sum(weight(answer, item) for item, answer in wrong_first if not right(answer, item)) >= WEIGHT:
-                found.append(mutant)
-    return found
+    mistakes = [(item, answer) for item, answer in wrong_first if not right(answer, item)]
+    if sum(weight(answer, item) for item, answer in mistakes) < WEIGHT:
+        return []
+    return [
+        mutant
+        for i, mutant in enumerate(exam.mutants)
+        if all(same(answer, exam.of_mutant(i, item), item) for item, answer in wrong_first)
+    ]
 
 
 def same(got: Answer, of_mutant: Answer, item: Item) -> bool:

@@ -2,12 +2,15 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minilm.homework.diagnosis.evidence import ANYTHING, NOTHING, Explanation, Pair, Predict, accounts, enough
+from minilm.homework.diagnosis.evidence import ANYTHING, NOTHING, Explanation, Pair, accounts, enough
 from minilm.homework.diagnosis.sizes import as_size
 from minilm.i18n import tr
 
@@ -28,6 +31,11 @@ def arrays_only(search: Callable[[Sequence[Pair]], Iterator[Explanation]]) -> Ca
                 yield from search(pairs)
 
     return guarded
+
+
+def maps(pairs: Sequence[Pair], f: Callable[[np.ndarray], Any], dims: int = 0) -> bool:
+    """Whether what was got is a function of what was expected, where that has so many dimensions."""
+    return accounts(pairs, lambda p: f(p.expected) if p.expected.ndim >= dims else NOTHING)
 
 
 def same_shapes(pairs: Sequence[Pair]) -> bool:
@@ -66,7 +74,8 @@ def factor(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """got = c · expected, with c the same for all entries of a question: a number, or made of sizes."""
     if not same_shapes(pairs):
         return
-    used = [(p, fitted(p)) for p in pairs if p.expected.dtype.kind == "f" and np.isfinite(p.expected).all() and np.any(p.expected)]
+    telling = [p for p in pairs if p.expected.dtype.kind in "if" and np.any(p.expected)]
+    used = [(p, fitted(p)) for p in telling if np.isfinite(p.expected).all()]
     if not used:
         return
     of = {id(p): c for p, c in used}
@@ -80,10 +89,8 @@ def factor(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         if abs(c + 1) < 1e-7:
             yield Explanation("sign", tr("Sign: every number is the negative of the right one"), 1)
         else:
-            same = as_size(factors, [p.sizes for p, _ in used])
-            also = tr(" (here {size} is always that)", size=same[0][0]) if same and len(factors) > 5 else ""
             yield Explanation(
-                "constant_factor", tr("Constant factor: every number is {c} times the right one", c=number(c)) + also, 2
+                "constant_factor", tr("Constant factor: every number is {c} times the right one", c=number(c)), 2
             )
         return
     many = len({round(f, 7) for f in factors})
@@ -111,7 +118,9 @@ def _sized(form: str, times: float, text: str) -> Explanation:
         return Explanation("sum_for_mean", line, 2)
     if "√" in form:
         return Explanation("wrong_scale", tr("Wrong scale: every number is the right one times {c}", c=text), 2)
-    return Explanation("constant_factor", tr("Constant factor {c}: every number is the right one times that", c=text), 2)
+    return Explanation(
+        "constant_factor", tr("Constant factor {c}: every number is the right one times that", c=text), 2
+    )
 
 
 @arrays_only
@@ -119,7 +128,8 @@ def offset(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """got = expected + c."""
     if not same_shapes(pairs) or any(p.expected.dtype.kind == "b" or p.got.dtype.kind == "b" for p in pairs):
         return
-    gaps = [float(np.ravel(p.got - p.expected)[0]) for p in pairs if p.wrong and p.got.size and np.isfinite(p.got).all()]
+    wrong = [p for p in pairs if p.wrong and p.got.size and np.isfinite(p.got).all()]
+    gaps = [float(np.ravel(p.got - p.expected)[0]) for p in wrong]
     if gaps and accounts(pairs, lambda p: p.expected + gaps[0]):
         if all(p.expected.dtype.kind == "i" for p in pairs) and abs(gaps[0]) == 1:
             yield Explanation("off_by_one", tr("Off by one: every number is {c} too large", c=number(gaps[0])), 3)
@@ -146,24 +156,30 @@ def shape(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         p = max(wrong, key=lambda p: p.got.size)
         yield Explanation("shape", tr("Shape: the numbers are right, but in shape {got} instead of {wanted}",
                                       got=p.got.shape, wanted=p.expected.shape), 1)  # fmt: skip
-    for to, of, text in (
-        ("expected", "got", tr("Shape: the same numbers stand along an axis that is missing in {got}; wanted is {wanted}")),
-        ("got", "expected", tr("Shape: the numbers are repeated along an axis that is not wanted: {got}, not {wanted}")),
-    ):
+    p = max(wrong, key=lambda p: p.got.size)
+    if accounts(pairs, _repeated):
+        yield Explanation("shape", tr("Shape: the right numbers, repeated along an axis; in shape {got}, not {wanted}",
+                                      got=p.got.shape, wanted=p.expected.shape), 4)  # fmt: skip
+    if accounts(pairs, _shrunk):
+        yield Explanation("shape", tr("Shape: an axis of equal numbers is missing; in shape {got}, not {wanted}",
+                                      got=p.got.shape, wanted=p.expected.shape), 4)  # fmt: skip
 
-        def stretched(p: Pair, to: str = to) -> Any:
-            if not p.wrong:
-                return NOTHING
-            try:
-                if to == "got":
-                    return np.broadcast_to(p.expected, p.got.shape)
-                return p.got if np.array_equal(np.broadcast_to(p.got, p.expected.shape), p.expected) else p.expected
-            except ValueError:
-                return p.expected
 
-        if accounts(pairs, stretched):
-            p = max(wrong, key=lambda p: p.got.size)
-            yield Explanation("shape", text.format(got=p.got.shape, wanted=p.expected.shape), 4)
+def _repeated(p: Pair) -> Any:
+    """The expected one, broadcast to the shape of what was got."""
+    try:
+        return np.broadcast_to(p.expected, p.got.shape) if p.wrong else NOTHING
+    except ValueError:
+        return p.expected
+
+
+def _shrunk(p: Pair) -> Any:
+    """What was got, if broadcasting it gives the expected one."""
+    try:
+        same = np.allclose(np.broadcast_to(p.got, p.expected.shape), p.expected, rtol=1e-7, atol=1e-9)
+    except ValueError:
+        return p.expected
+    return NOTHING if not p.wrong else p.got if same else p.expected
 
 
 @arrays_only
@@ -177,10 +193,11 @@ def transpose(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         (tr("all axes are in reverse order"), np.transpose),
     ]
     if len(dims) == 1:
-        for axes in list(itertools.permutations(range(dims.copy().pop())))[1:]:
-            orders.append((tr("the axes are in the order {axes}", axes=axes), lambda x, axes=axes: np.transpose(x, axes)))
+        for axes in list(itertools.permutations(range(max(dims))))[1:]:
+            said = tr("the axes are in the order {axes}", axes=axes)
+            orders.append((said, partial(np.transpose, axes=axes)))
     for said, move in orders:
-        if accounts(pairs, lambda p, move=move: move(p.expected) if p.expected.ndim > 1 else NOTHING):
+        if maps(pairs, move, 2):
             yield Explanation("transpose", tr("Transposed: the numbers are right, but {how}", how=said), 3)
             return
 
@@ -193,18 +210,22 @@ def turned(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     most = max(p.expected.ndim for p in pairs)
     for axis in range(-most, 0):
         where = _axis(axis)
-        flip = lambda p, a=axis: np.flip(p.expected, a) if p.expected.ndim >= -a else NOTHING  # noqa: E731
-        if accounts(pairs, flip):
-            yield Explanation("reversed", tr("Reversed: the numbers are right, but in reverse along {axis}", axis=where), 4)
+        if maps(pairs, partial(np.flip, axis=axis), -axis):
+            line = tr("Reversed: the numbers are right, but in reverse along {axis}", axis=where)
+            yield Explanation("reversed", line, 4)
         for k in (1, -1, 2, -2):
-            roll = lambda p, a=axis, k=k: np.roll(p.expected, k, a) if p.expected.ndim >= -a else NOTHING  # noqa: E731
-            slid = lambda p, a=axis, k=k: _slid(p, k, a)  # noqa: E731
-            if accounts(pairs, roll) or accounts(pairs, slid):
-                cause = "off_by_one" if abs(k) == 1 else "shifted"
-                line = tr("Off by one: everything stands {k} place along {axis} from where it should",
-                          k=f"{k:+d}", axis=where) if abs(k) == 1 else tr(
-                    "Shifted: everything stands {k} places along {axis} from where it should", k=f"{k:+d}", axis=where)  # fmt: skip
-                yield Explanation(cause, line, 4)
+            roll = partial(np.roll, shift=k, axis=axis)
+            if maps(pairs, roll, -axis) or accounts(pairs, partial(_slid, k=k, axis=axis)):
+                yield _moved_by(k, where)
+
+
+def _moved_by(k: int, where: str) -> Explanation:
+    by = f"{k:+d}".replace("-", "−")
+    if abs(k) == 1:
+        line = tr("Off by one: everything stands {k} place along {axis} from where it should", k=by, axis=where)
+        return Explanation("off_by_one", line, 4)
+    line = tr("Shifted: everything stands {k} places along {axis} from where it should", k=by, axis=where)
+    return Explanation("shifted", line, 4)
 
 
 def _axis(axis: int) -> str:
@@ -240,9 +261,11 @@ def order(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         if all(m is not None for _, m in moves) and _sorted_alike(wrong):
             heads = [_heads(p, m) for p, m in moves if m is not None]
             if all(heads):
-                yield Explanation("order_of_heads", tr("Order of heads: the numbers are right, but those of {name} groups interleave", name=heads[0]), 5)
+                line = tr("Order of heads: the numbers are right, but those of {name} groups interleave", name=heads[0])
+                yield Explanation("order_of_heads", line, 5)
             else:
-                yield Explanation("order", tr("Order: the numbers are right, but along {axis} they stand in another order", axis=_axis(axis)), 7)
+                line = tr("Order: the numbers are right, but stand in another order along {axis}", axis=_axis(axis))
+                yield Explanation("order", line, 7)
             return
     if all(p.expected.size > 1 for p in wrong) and _sorted_alike(wrong):
         yield Explanation("order", tr("Order: the numbers are right, but they stand at other places"), 8)
@@ -284,13 +307,13 @@ def reductions(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     if not wrong or any("b" in (p.expected.dtype.kind, p.got.dtype.kind) for p in pairs):
         return
     if any(p.got.size > p.expected.size for p in wrong):
-        for f, cause, text in (
-            (np.sum, "missing_reduction", tr("Missing reduction: not summed over an axis; wanted is shape {wanted}, got is {got}")),
-            (np.mean, "missing_reduction", tr("Missing reduction: no mean over an axis; wanted is shape {wanted}, got is {got}")),
-        ):  # fmt: skip
+        for f, text in (
+            (np.sum, tr("Missing reduction: not summed over an axis; wanted is shape {wanted}, got is {got}")),
+            (np.mean, tr("Missing reduction: no mean over an axis; wanted is shape {wanted}, got is {got}")),
+        ):
             if accounts_reduced(pairs, f):
                 p = max(wrong, key=lambda p: p.got.size)
-                yield Explanation(cause, text.format(wanted=p.expected.shape, got=p.got.shape), 2)
+                yield Explanation("missing_reduction", text.format(wanted=p.expected.shape, got=p.got.shape), 2)
     most = max(p.expected.ndim for p in pairs)
     for axis in [*range(-most, 0), None]:
         over = _axis(axis) if axis is not None else tr("all axes")
@@ -298,16 +321,17 @@ def reductions(pairs: Sequence[Pair]) -> Iterator[Explanation]:
             (np.sum, tr("Reduced too far: the right numbers, summed over {axis}")),
             (np.mean, tr("Reduced too far: the right numbers, averaged over {axis}")),
         ):
-            for keep in (False, True, None):
-
-                def predict(p: Pair, f: Any = f, axis: Any = axis, keep: Any = keep) -> Any:
-                    if p.expected.ndim < (-axis if axis is not None else 1) or not p.expected.size:
-                        return NOTHING
-                    made = np.asarray(f(p.expected, axis=axis, keepdims=keep is not False))
-                    return np.broadcast_to(made, p.expected.shape) if keep is None else made
-
-                if accounts(pairs, predict):
+            for keep in ("no", "yes", "repeated"):
+                if accounts(pairs, partial(_over_axis, f=f, axis=axis, keep=keep)):
                     yield Explanation("extra_reduction", text.format(axis=over), 6)
+
+
+def _over_axis(p: Pair, f: Callable, axis: int | None, keep: str) -> Any:
+    """What was expected, reduced over an axis, which goes, stays with one entry, or is filled with copies."""
+    if p.expected.ndim < (1 if axis is None else -axis) or not p.expected.size:
+        return NOTHING
+    made = np.asarray(f(p.expected, axis=axis, keepdims=keep != "no"))
+    return np.broadcast_to(made, p.expected.shape) if keep == "repeated" else made
 
 
 def accounts_reduced(pairs: Sequence[Pair], f: Callable) -> bool:
@@ -318,11 +342,21 @@ def accounts_reduced(pairs: Sequence[Pair], f: Callable) -> bool:
             continue
         if p.got.ndim < p.expected.ndim or not p.got.size:
             return False
-        reduced = [_reduced(p, f, axes) for n in range(1, p.got.ndim + 1) for axes in itertools.combinations(range(p.got.ndim), n)]
+        dims = range(p.got.ndim)
+        every = [axes for n in range(1, p.got.ndim + 1) for axes in itertools.combinations(dims, n)]
+        reduced = [_unbroadcast(p, f), *(_reduced(p, f, axes) for axes in every)]
         if not any(r is not None and np.allclose(r, p.expected, rtol=1e-7, atol=1e-9) for r in reduced):
             return False
         surprising.append(p)
     return enough([Pair(np.zeros(p.got.shape), p.got) for p in surprising])
+
+
+def _unbroadcast(pair: Pair, f: Callable) -> np.ndarray | None:
+    """What was got, reduced over all axes that broadcasting the expected one to it would add or stretch."""
+    made = np.asarray(f(pair.got, axis=tuple(range(pair.got.ndim - pair.expected.ndim))))
+    stretched = tuple(i for i, (n, m) in enumerate(zip(made.shape, pair.expected.shape, strict=True)) if m == 1 < n)
+    made = np.asarray(f(made, axis=stretched, keepdims=True))
+    return made if made.shape == pair.expected.shape else None
 
 
 def _reduced(pair: Pair, f: Callable, axes: tuple[int, ...]) -> np.ndarray | None:
@@ -339,8 +373,9 @@ def elementwise(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     if not same_shapes(pairs):
         return
     if all(p.expected.dtype.kind == "b" for p in pairs):
-        if accounts(pairs, lambda p: ~p.expected):
-            yield Explanation("inverted", tr("Inverted: True stands where False should, and False where True should"), 1)
+        if maps(pairs, np.logical_not):
+            line = tr("Inverted: True stands where False should, and False where True should")
+            yield Explanation("inverted", line, 1)
         return
     for text, f in (
         (tr("its reciprocal"), lambda x: 1 / x),
@@ -356,7 +391,7 @@ def elementwise(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         (tr("the exponential of its negative"), lambda x: np.exp(-x)),
         (tr("its positive part"), lambda x: np.maximum(x, 0)),
     ):
-        if accounts(pairs, lambda p, f=f: f(p.expected.astype(float))):
+        if maps([replace(p, expected=p.expected.astype(float)) for p in pairs], f):
             yield Explanation("another_function", tr("Instead of each right number, there is {what}", what=text), 5)
 
 
@@ -369,16 +404,23 @@ def normalised(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     for axis in range(-most, 0):
         where = _axis(axis)
         for text, f in (
-            (tr("Normalised once too often: the right numbers, divided by their sum over {axis}"),
-             lambda x, a: x / x.sum(a, keepdims=True)),
+            (tr("Normalised once too often: the right numbers, divided by their sum over {axis}"), _shares),
             (tr("A softmax too many: that of the right numbers, over {axis}"), _softmax),
             (tr("Running sums of the right numbers along {axis}"), np.cumsum),
-            (tr("Centred: the right numbers, minus their mean over {axis}"), lambda x, a: x - x.mean(a, keepdims=True)),
-        ):  # fmt: skip
-            if accounts(pairs, lambda p, f=f, a=axis: f(p.expected, a) if p.expected.ndim >= -a else NOTHING):
+            (tr("Centred: the right numbers, minus their mean over {axis}"), _centred),
+        ):
+            if maps(pairs, partial(f, axis=axis), -axis):
                 yield Explanation("normalised", text.format(axis=where), 5)
         if all(p.expected.ndim >= -axis for p in pairs) and _share(pairs, axis):
             yield Explanation("not_normalised", tr("Not normalised: divide by the sum over {axis}", axis=where), 5)
+
+
+def _shares(x: np.ndarray, axis: int) -> np.ndarray:
+    return np.asarray(x / x.sum(axis, keepdims=True))
+
+
+def _centred(x: np.ndarray, axis: int) -> np.ndarray:
+    return np.asarray(x - x.mean(axis, keepdims=True))
 
 
 def _softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -400,20 +442,22 @@ def _share(pairs: Sequence[Pair], axis: int) -> bool:
 def sequences(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """Lists and text: an end that is missing or too much, the reverse, another order."""
     wrong = [p for p in pairs if p.wrong]
-    if not all(_is_sequence(p.expected) and _is_sequence(p.got) for p in wrong) or len({repr(p.got) for p in wrong}) < 4:
+    if len({repr(p.got) for p in wrong}) < 4:
         return
-    pairs_of = [(_tuple(p.expected), _tuple(p.got)) for p in wrong]
-    if sum(len(e) > 1 for e, _ in pairs_of) < 4:
+    if not all(_is_sequence(x) for p in pairs for x in (p.expected, p.got)):
+        return
+    pairs_of = [(_tuple(p.expected), _tuple(p.got)) for p in pairs]
+    if sum(p.wrong and len(_tuple(p.expected)) > 1 for p in pairs) < 4:
         return
     for cause, line, test in (
         ("off_by_one", tr("Off by one: the last one is missing"), lambda e, g: g == e[:-1]),
         ("off_by_one", tr("Off by one: the first one is missing"), lambda e, g: g == e[1:]),
         ("off_by_one", tr("Off by one: there is one too many at the end"), lambda e, g: g[:-1] == e and len(g) > 0),
-        ("off_by_one", tr("Off by one: there is one too many at the beginning"), lambda e, g: g[1:] == e and len(g) > 0),
+        ("off_by_one", tr("Off by one: there is one too many at the start"), lambda e, g: g[1:] == e and len(g) > 0),
         ("reversed", tr("Reversed: the right ones, in reverse order"), lambda e, g: g == e[::-1]),
-        ("order", tr("Order: the right ones, but in another order"), lambda e, g: sorted(map(repr, g)) == sorted(map(repr, e))),
+        ("order", tr("Order: the right ones, but in another order"), lambda e, g: Counter(g) == Counter(e)),
     ):  # fmt: skip
-        if all(test(e, g) for e, g in pairs_of):
+        if all(test(e, g) or not (e or g) for e, g in pairs_of):
             yield Explanation(cause, line, 4)
             return
 
@@ -436,12 +480,14 @@ def kinds(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         (tr("Data type: the right numbers, rounded to whole ones"), np.round),
         (tr("Data type: the right numbers, rounded down to whole ones"), np.floor),
     ):
-        if accounts(pairs, lambda p, f=f: f(p.expected) if p.expected.dtype.kind == "f" else NOTHING):
+        if all(p.expected.dtype.kind == "f" for p in pairs) and maps(pairs, f):
             yield Explanation("dtype", text, 3)
     wrong = [p for p in pairs if p.wrong]
     for name, eps in (("float32", 1e-6), ("float16", 1e-2)):
-        if len(wrong) >= 3 and all(str(p.got.dtype) == name and np.allclose(p.got, p.expected, rtol=eps, atol=eps) for p in wrong):
-            yield Explanation("dtype", tr("Data type: the numbers are {name}, which is not precise enough", name=name), 3)
+        close = [p.got.dtype == name and np.allclose(p.got, p.expected, rtol=eps, atol=eps) for p in wrong]
+        if len(wrong) >= 3 and all(close):
+            line = tr("Data type: the numbers are {name}, which is not precise enough", name=name)
+            yield Explanation("dtype", line, 3)
 
 
 # ----------------------------------------------------------------------------------------------------------- arguments
@@ -458,21 +504,23 @@ def missing(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """got = expected + c · an argument, with one number c for all questions."""
     if not same_shapes(pairs) or not all(p.expected.dtype.kind == "f" for p in pairs):
         return
-    first = max((p for p in pairs if p.wrong), key=lambda p: p.expected.size, default=None)
-    for name, value in _floats(first) if first else ():
-        try:
-            wide = np.broadcast_to(value, first.expected.shape)
-        except ValueError:
-            continue
-        c = float(np.sum((first.got - first.expected) * wide) / max(np.sum(wide * wide), 1e-300))
-        c = round(c, 9)
-        if c and accounts(pairs, lambda p, name=name, c=c: p.expected + c * _wide(p.arguments[name], p.expected)):
+    wrong = [p for p in pairs if p.wrong]
+    if not wrong:
+        return
+    first = max(wrong, key=lambda p: p.expected.size)
+    for name, value in _floats(first):
+        wide = _wide(value, first.expected)
+        c = round(float(np.sum((first.got - first.expected) * wide) / max(float(np.sum(wide * wide)), 1e-300)), 9)
+        if np.isfinite(c) and c and accounts(pairs, partial(_with, name=name, c=c)):
+            term = f"`{name}`" if abs(c) == 1 else f"{number(abs(c))} · `{name}`"
             if c < 0:
-                times = "" if c == -1 else f"{number(-c)} · "
-                yield Explanation("missing_term", tr("Missing term: {term} is not added", term=f"{times}`{name}`"), 4)
+                yield Explanation("missing_term", tr("Missing term: {term} is not added", term=term), 4)
             else:
-                times = "" if c == 1 else f"{number(c)} · "
-                yield Explanation("extra_term", tr("A term too many: {term} is added", term=f"{times}`{name}`"), 4)
+                yield Explanation("extra_term", tr("A term too many: {term} is added", term=term), 4)
+
+
+def _with(p: Pair, name: str, c: float) -> Any:
+    return p.expected + c * _wide(p.arguments[name], p.expected)
 
 
 def _wide(value: Any, like: np.ndarray) -> np.ndarray:
@@ -488,10 +536,16 @@ def multiplied(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     if not same_shapes(pairs) or not all(p.expected.dtype.kind == "f" for p in pairs):
         return
     for name, _ in _floats(pairs[0]) if pairs else ():
-        if accounts(pairs, lambda p, name=name: p.expected * _wide(p.arguments[name], p.expected)):
-            yield Explanation("extra_factor", tr("A factor too many: multiplied by `{name}` once too often", name=name), 4)
-        if accounts(pairs, lambda p, name=name: _over(p, name)):
-            yield Explanation("missing_factor", tr("A factor is missing: multiply by `{name}`", name=name), 4)
+        if accounts(pairs, partial(_times, name=name)):
+            line = tr("A factor too many: multiplied by `{name}` once too often", name=name)
+            yield Explanation("extra_factor", line, 4)
+        if accounts(pairs, partial(_over, name=name)):
+            line = tr("A factor is missing: multiply by `{name}`", name=name)
+            yield Explanation("missing_factor", line, 4)
+
+
+def _times(pair: Pair, name: str) -> Any:
+    return pair.expected * _wide(pair.arguments[name], pair.expected)
 
 
 def _over(pair: Pair, name: str) -> Any:
@@ -505,12 +559,20 @@ def masked(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """Zero where a boolean argument, or a triangle, says so."""
     if not same_shapes(pairs):
         return
-    names = [n for n, v in pairs[0].arguments.items() if isinstance(v, np.ndarray) and v.dtype.kind == "b"] if pairs else []
-    for name in names:
-        for text, keep in ((tr("True"), lambda m: ~m), (tr("False"), lambda m: m)):
-            zeroed: Predict = lambda p, keep=keep, name=name: p.expected * keep(_mask(p, name))  # noqa: E731
-            if accounts(pairs, zeroed):
-                yield Explanation("mask_after", tr("Mask on the wrong side: the result is 0 where `{name}` is {value}", name=name, value=text), 4)
+    of_first = pairs[0].arguments if pairs else {}
+    for name, value in of_first.items():
+        if not (isinstance(value, np.ndarray) and value.dtype.kind == "b"):
+            continue
+        for line, zero in (
+            (tr("Mask on the wrong side: the result is 0 where `{name}` is True", name=name), True),
+            (tr("Mask on the wrong side: the result is 0 where `{name}` is False", name=name), False),
+        ):
+            if accounts(pairs, partial(_zeroed, name=name, zero=zero)):
+                yield Explanation("mask_side", line, 4)
+
+
+def _zeroed(pair: Pair, name: str, zero: bool) -> Any:
+    return pair.expected * (_mask(pair, name) != zero)
 
 
 def _mask(pair: Pair, name: str) -> np.ndarray:

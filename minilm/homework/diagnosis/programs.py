@@ -1,4 +1,4 @@
-"""Programs to try the doctor on: right answers, rewritten by rule, and random wrong ones that no student has in mind."""
+"""Programs to try the doctor on: right answers, rewritten by rule, and random wrong ones that nobody has in mind."""
 
 import ast
 import hashlib
@@ -12,7 +12,7 @@ import numpy as np
 
 from minilm.course.implementations import Implementation
 
-# ------------------------------------------------------------------------------------------------- right ones, rewritten
+# ------------------------------------------------------------------------------------------------ right ones, rewritten
 
 
 def rewritten(function: Callable, seed: int) -> Callable | None:
@@ -39,7 +39,8 @@ class _Rewrite(ast.NodeTransformer):
         self.rng, self.applied = rng, 0
         used = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
         stored = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        inner = {a.arg for n in ast.walk(definition) if isinstance(n, (ast.FunctionDef, ast.Lambda)) for a in n.args.args}
+        functions = [n for n in ast.walk(definition) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+        inner = {a.arg for n in functions for a in n.args.args}
         self.names = {name: f"{name}_" for name in stored - inner if f"{name}_" not in used}
 
     def often(self) -> bool:
@@ -98,7 +99,7 @@ def _is_sequence(node: ast.AST) -> bool:
     )
 
 
-# ---------------------------------------------------------------------------------------------------- wrong ones, random
+# --------------------------------------------------------------------------------------------------- wrong ones, random
 
 
 class Wrong(Implementation):
@@ -142,10 +143,10 @@ class Wrong(Implementation):
     def _spoil(self, x: Any, of_question: int, part: int) -> Any:
         """The answer, spoiled. of_question: a number that belongs to the arguments."""
         if isinstance(x, (tuple, list)):
-            made = [self._spoil(y, of_question, part + i) for i, y in enumerate(x)]
-            if isinstance(x, list) and made and of_question % 3 == 0 and not isinstance(x[0], (float, np.ndarray)):
-                made = made[: of_question % (len(made) + 1)]
-            return tuple(made) if isinstance(x, tuple) else made
+            parts = [self._spoil(y, of_question, part + i) for i, y in enumerate(x)]
+            if isinstance(x, list) and parts and of_question % 3 == 0 and not isinstance(x[0], (float, np.ndarray)):
+                parts = parts[: of_question % (len(parts) + 1)]
+            return tuple(parts) if isinstance(x, tuple) else parts
         if isinstance(x, dict):
             return {key: self._spoil(y, of_question, part + i) for i, (key, y) in enumerate(x.items())}
         if isinstance(x, str):

@@ -1,4 +1,4 @@
-"""What a function is asked: what the claims ask it in cases of their own strategies, and the same with fresh numbers."""
+"""What a function is asked: what the claims ask in cases of their own strategies, and the same with fresh numbers."""
 
 import contextlib
 import dataclasses
@@ -35,8 +35,8 @@ class Question:
     def key(self) -> bytes:
         """Equal for equal questions."""
         whole = (self.arguments, self.wrt, self.cotangents)
-        shown = [(x.tobytes(), x.shape, x.dtype.str) if isinstance(x, np.ndarray) else repr(x) for _, x in _leaves(whole)]
-        return repr((shown, repr(_mapped(whole, lambda path, leaf: 0)))).encode()
+        shown = [(x.tobytes(), x.shape) if isinstance(x, np.ndarray) else repr(x) for _, x in _leaves(whole)]
+        return repr((shown, _mapped(whole, lambda path, leaf: 0))).encode()
 
 
 def ask(impl: Implementation, name: str, question: Question, model: Parts | None = None) -> Answer:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,9 @@ def argument_names(task: Task) -> list[str]:
     return list(inspect.signature(task.function).parameters)
 
 
-def axis_names(task: Task) -> dict[str, list[str]]:
-    """The axes of each argument that the docstring says: {"query": ["…", "T", "K"]}."""
-    return _axis_names(task.function.__doc__ or "")
-
-
 @functools.cache
-def _axis_names(doc: str) -> dict[str, list[str]]:
+def axis_names(doc: str) -> dict[str, list[str]]:
+    """The axes of each argument that a docstring says: {"query": ["…", "T", "K"]}."""
     text = " ".join(doc.split())
     found: dict[str, list[str]] = {}
     for names, axes in DESCRIBED.findall(text):
@@ -44,9 +40,9 @@ def _letters(doc: str) -> dict[str, str]:
     return dict(LETTER.findall(" ".join(doc.split())))
 
 
-def named_axis(task: Task, argument: str, axis: int, ndim: int) -> str:
+def named_axis(doc: str, argument: str, axis: int, ndim: int) -> str:
     """What an axis of an argument is called; a letter where the docstring has one."""
-    axes = axis_names(task).get(argument, [])
+    axes = axis_names(doc).get(argument, [])
     from_end = axis - ndim
     fits = len(axes) == ndim or (axes[:1] == ["…"] and len(axes) - 1 >= -from_end)
     if fits and re.fullmatch(r"[A-Za-z]\w?", axes[from_end]):
@@ -56,12 +52,18 @@ def named_axis(task: Task, argument: str, axis: int, ndim: int) -> str:
 
 def sizes_of(task: Task, arguments: Sequence[Any]) -> dict[str, float]:
     """Each size above 0 by its name: axes, lengths, whole numbers, how many entries, how many are True."""
+    named = dict(zip(argument_names(task), arguments, strict=False))
+    return sizes_of_names(named, task.function.__doc__ or "")
+
+
+def sizes_of_names(arguments: Mapping[str, Any], doc: str = "") -> dict[str, float]:
+    """The same for arguments by name, with the names that a docstring has for their axes."""
     found: dict[str, float] = {}
-    letters = _letters(task.function.__doc__ or "")
-    for name, value in zip(argument_names(task), arguments, strict=False):
+    letters = _letters(doc)
+    for name, value in arguments.items():
         if isinstance(value, np.ndarray):
             for axis, n in enumerate(value.shape):
-                found.setdefault(named_axis(task, name, axis, value.ndim), n)
+                found.setdefault(named_axis(doc, name, axis, value.ndim), n)
             if value.ndim > 1:
                 found[tr("the number of entries of `{name}`", name=name)] = value.size
             if value.dtype.kind == "b":
