@@ -20,7 +20,7 @@ from minilm.homework.diagnosis.outputs import causes_of
 from minilm.homework.diagnosis.sizes import sizes_of_names
 from minilm.i18n import tr
 
-SEEDS = 40  # runs of a claim, each of which gives the first case that fails
+SEEDS, ENOUGH = 40, 12  # at most so many runs of a claim, each of which gives the first case that fails; so many cases
 SCALE = 1.37
 
 
@@ -56,6 +56,8 @@ def diagnose_by_properties(task: Task, impl: Implementation, verdict: Verdict, s
         if pair is None:
             break
         pairs.append(pair)
+        if len(pairs) == ENOUGH:
+            break
     causes = sorted(causes_of(pairs), key=lambda cause: cause.rank) if pairs else []
     if not causes:
         return Diagnosis(UNKNOWN, tr("The cause is not known: no cause accounts for all that was expected and got"))
