@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help=tr("of the questions that the doctor asks"))
     given = parser.parse_args(arguments)
     lessons = [find_lesson(name) for name in given.lessons] or find_lessons()
-    print(f"{tr('lesson'):<8}{tr('mistakes named'):>18}{tr('right: false'):>16}{tr('rewritten: false'):>20}"
-          f"{tr('random: false'):>18}")  # fmt: skip
+    heads = (tr("lesson"), tr("mistakes named"), tr("right: false"), tr("rewritten: false"), tr("random: false"))
+    print("{:<8}{:>18}{:>18}{:>20}{:>18}".format(*heads))
     total = [0] * 8
     for about in lessons:
         counts = _lesson(load(about), given.seed, about.number)
@@ -50,7 +50,7 @@ def _lesson(bank: Bank, seed: int, number: int) -> list[int]:
 
 def _row(name: str, counts: Sequence[int]) -> None:
     shown = [tr("{k} of {n}", k=k, n=n) for k, n in zip(counts[::2], counts[1::2], strict=True)]
-    print(f"{name:<8}{shown[0]:>18}{shown[1]:>16}{shown[2]:>20}{shown[3]:>18}", flush=True)
+    print(f"{name:<8}{shown[0]:>18}{shown[1]:>18}{shown[2]:>20}{shown[3]:>18}", flush=True)
 
 
 if __name__ == "__main__":

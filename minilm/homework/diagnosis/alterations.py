@@ -158,8 +158,10 @@ def _of_array(place: Place) -> Iterator[Alteration]:
     n = place.shown
     for axis in (-1, -2):
         for k in (1, -1):
-            line = tr("Off by one: `{n}` is used {k} place along axis {axis} from where it stands", n=n, k=f"{k:+d}",
-                      axis=axis)  # fmt: skip
+            by = f"{k:+d}"
+            line = tr(
+                "Off by one: `{n}` is used {k} place along axis {axis} from where it stands", n=n, k=by, axis=axis
+            )
             yield _one(place, f"roll{axis}{k}", "off_by_one", line, partial(_rolled, k=k, axis=axis), 22)
         line = tr("Reversed: `{n}` is used in reverse along axis {axis}", n=n, axis=axis)
         yield _one(place, f"flip{axis}", "reversed", line, partial(_flipped, axis=axis), 22)

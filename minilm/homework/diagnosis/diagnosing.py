@@ -236,7 +236,11 @@ class _Visit:
 def told(found: Explanation | None, mutants: Sequence[Mutant]) -> Diagnosis:
     """The diagnosis of a structural cause, of mistakes in the bank, or of both, which then say the same."""
     names = [mutant.misconception.replace("_", " ") for mutant in mutants[:2]]
-    known = tr("the known mistake “{name}”", name=tr("” or “").join(names)) if names else ""
+    known = ""
+    if len(names) == 1:
+        known = tr("the known mistake “{name}”", name=names[0])
+    elif names:
+        known = tr("the known mistake “{a}” or “{b}”", a=names[0], b=names[1])
     if found is not None:
         line = found.line if not names else tr("{line} ({known})", line=found.line, known=known)
     else:

@@ -26,8 +26,8 @@ def overflow(exam: Examination, impl: Implementation, odd: Sequence[Item]) -> Ex
         begins.append(found)
     if not begins:
         return None
-    where = tr("about {n}", n=f"{min(begins):.3g}")
-    line = tr("NaN from overflow: it begins where entries are as large as {n}", n=where)
+    size = f"{min(begins):.3g}"
+    line = tr("NaN from overflow: it begins where entries are as large as about {n}", n=size)
     return Explanation("overflow", line, 1)
 
 
