@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import minilm.functional as F
-from minilm.course import Implementation, Local, Raised, Verdict, find_lessons, load
+from minilm.course import Claim, Implementation, Local, Raised, Task, Verdict, expect_close, find_lessons, load, prove
+from minilm.course.strategies import floats
 from minilm.homework.diagnosis import diagnose
 from minilm.homework.diagnosis.measuring import failing, of_mutants, of_rewritten, of_right_answers, of_wrong
 
@@ -270,6 +271,22 @@ class TestAtHome:
     def test_two_answers_compared_with_each_other_tell_nothing(self):
         """Scores without a scale are √2 times what this property expects, for a reason that is not √2."""
         assert self.found("L3.2", product, "twice over").cause == "unknown"
+
+    @pytest.mark.parametrize(("power", "cause"), [(1, "constant_factor"), (2, "unknown")])
+    def test_what_is_compared_must_be_the_answer_itself(self, power, cause):
+        """Of a function that doubles, the square is four times what it should be, for a reason that is not 4."""
+
+        def same(x):
+            """x: (N,)."""
+            return 2 * x
+
+        def check(impl, x):
+            expect_close(impl.same(x) ** power, x**power, "the power")
+
+        task = Task("L3.99", same, 1, 0, False, True)
+        impl, claim = Local({"L3.99": task}), Claim("L3.99", "what", check, (floats(3),), None)
+        verdict = prove(claim, impl, "same")
+        assert diagnose(replace(bank_of("l03"), tasks={}), task, impl, verdict).cause == cause
 
 
 class TestMeasure:

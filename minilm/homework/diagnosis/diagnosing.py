@@ -61,8 +61,10 @@ def diagnose(bank: Bank, task: Task, impl: Implementation, verdict: Verdict, see
     if task.number not in bank.tasks:
         from minilm.homework.diagnosis.at_home import diagnose_by_properties
 
-        return replace(diagnose_by_properties(task, impl, verdict, seed), read=read)
-    return replace(_Visit(examination(bank, task, seed), impl, verdict).diagnosis(), read=read)
+        with np.errstate(all="ignore"):
+            return replace(diagnose_by_properties(task, impl, verdict, seed), read=read)
+    with np.errstate(all="ignore"):
+        return replace(_Visit(examination(bank, task, seed), impl, verdict).diagnosis(), read=read)
 
 
 class _Visit:
