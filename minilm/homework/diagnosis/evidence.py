@@ -1,6 +1,6 @@
 """When a cause is believed: it must account for every answer, right ones too, and enough of it must be surprising."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,3 +85,25 @@ def enough(surprising: Sequence[Pair]) -> bool:
     if bits and len(values) < ENTRIES:
         return entries >= BITS and len(surprising) >= 2 * QUESTIONS
     return entries >= ENTRIES
+
+
+# ------------------------------------------------------------------------------------------------ helpers of searches
+
+
+def arrays_only(search: Callable[[Sequence[Pair]], Iterator[Explanation]]) -> Callable:
+    """A search that needs every pair to be of two arrays of numbers."""
+
+    def guarded(pairs: Sequence[Pair]) -> Iterator[Explanation]:
+        if all(isinstance(p.expected, np.ndarray) and isinstance(p.got, np.ndarray) for p in pairs):
+            yield from search(pairs)
+
+    return guarded
+
+
+def maps(pairs: Sequence[Pair], f: Callable[[np.ndarray], Any], dims: int = 0) -> bool:
+    """Whether what was got is a function of what was expected, where that has so many dimensions."""
+    return accounts(pairs, lambda p: f(p.expected) if p.expected.ndim >= dims else NOTHING)
+
+
+def same_shapes(pairs: Sequence[Pair]) -> bool:
+    return all(p.expected.shape == p.got.shape for p in pairs)
