@@ -10,7 +10,7 @@ import pytest
 import minilm.functional as F
 from minilm.course import Claim, Implementation, Local, Raised, Task, Verdict, expect_close, find_lessons, load, prove
 from minilm.course.strategies import floats
-from minilm.homework.diagnosis import diagnose
+from minilm.homework.diagnosis import diagnose, examining
 from minilm.homework.diagnosis.measuring import failing, of_mutants, of_rewritten, of_right_answers, of_wrong
 
 TASKS = [number for about in find_lessons() for number in load(about).tasks]
@@ -22,12 +22,20 @@ def bank_of(lesson, with_mutants=False):
     return bank if with_mutants else replace(bank, mutants=[])
 
 
+@pytest.fixture(autouse=True)
+def fewer_questions(request, monkeypatch):
+    """Fast tests ask half of what a student is asked; slow ones ask all of it."""
+    if request.node.get_closest_marker("slow") is None:
+        for name, n in {"CASES": 10, "CALLS": 56, "GRADIENTS": 26, "FRESH": 14}.items():
+            monkeypatch.setattr(examining, name, n)
+
+
 def diagnosis(number, function, with_mutants=False, seed=3):
     """That of a function in place of a task's, after the first property that it fails."""
     bank = bank_of(f"l{int(number[1:].partition('.')[0]):02d}", with_mutants)
     task = bank.tasks[number]
     impl = Local(bank.tasks, {task.name: function})
-    verdict = failing(bank, task, impl)
+    verdict = failing(bank, task, impl, 30)
     assert verdict is not None, "it passes"
     return diagnose(bank, task, impl, verdict, seed)
 

@@ -135,10 +135,12 @@ def order(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     telling = [p for p in wrong if len(np.unique(np.round(p.expected, 9))) == p.expected.size > 3]
     if len(telling) < 3:
         return
+    if not _sorted_alike(wrong):
+        return
     most = min(p.expected.ndim for p in wrong)
     for axis in range(-1, -most - 1, -1):
         moves = [(p, _moved(p, axis)) for p in telling]
-        if all(m is not None for _, m in moves) and _sorted_alike(wrong):
+        if all(m is not None for _, m in moves):
             heads = [_heads(p, m) for p, m in moves if m is not None]
             if all(heads):
                 line = tr("Order of heads: the numbers are right, but those of {name} groups interleave", name=heads[0])
@@ -147,7 +149,7 @@ def order(pairs: Sequence[Pair]) -> Iterator[Explanation]:
                 line = tr("Order: the numbers are right, but stand in another order along {axis}", axis=axis_said(axis))
                 yield Explanation("order", line, 7)
             return
-    if all(p.expected.size > 1 for p in wrong) and _sorted_alike(wrong):
+    if all(p.expected.size > 1 for p in wrong):
         yield Explanation("order", tr("Order: the numbers are right, but they stand at other places"), 8)
 
 

@@ -11,7 +11,7 @@ from minilm.course.banks import Bank
 from minilm.course.implementations import Implementation
 from minilm.course.marks import Mutant, Task
 from minilm.course.proving import Verdict
-from minilm.homework.diagnosis.alterations import CANNOT, SAME, Alteration, alterations
+from minilm.homework.diagnosis.alterations import CANNOT, SAME, Alteration
 from minilm.homework.diagnosis.answers import Answer, Failed, Parts, alike, explains, finite, is_right
 from minilm.homework.diagnosis.evidence import ANYTHING, NOTHING, Explanation, Pair, accounts
 from minilm.homework.diagnosis.examining import Examination, Item, examination, right
@@ -135,24 +135,21 @@ class _Visit:
             return found
         by_part = pairs_by_part(self.exam.task, items, answers)
         best: list[list[Explanation]] = []
-        changes = list(alterations(self.exam.task, [item.question.arguments for item in items]))
         for path, pairs in by_part.items():
             if any(pair.wrong for pair in pairs):
                 causes = list(causes_of([p for p in pairs if not p.lost])) if not any(p.lost for p in pairs) else []
-                causes += self.altered(path, items, pairs, changes)
+                causes += self.altered(path, items, pairs)
                 if not causes:
                     return None
                 best.append(sorted(causes, key=lambda cause: cause.rank))
         return common(best, [path for path, pairs in by_part.items() if any(p.wrong for p in pairs)], len(by_part))
 
-    def altered(
-        self, path: str, items: Sequence[Item], pairs: Sequence[Pair], changes: Sequence[Alteration]
-    ) -> Iterator[Explanation]:
+    def altered(self, path: str, items: Sequence[Item], pairs: Sequence[Pair]) -> Iterator[Explanation]:
         """The alterations of the arguments that account for one part of the answers."""
         order = sorted(range(len(items)), key=lambda i: (not pairs[i].wrong, -np.size(pairs[i].expected)))
         items, pairs = [items[i] for i in order], [pairs[i] for i in order]
         of = {id(pair): item for pair, item in zip(pairs, items, strict=True)}
-        for change in changes:
+        for change in self.exam.alterations:
             if accounts(pairs, partial(self.predicted, change=change, path=path, of=of)):
                 yield Explanation(change.cause, change.line, change.rank)
 
@@ -162,7 +159,7 @@ class _Visit:
         with np.errstate(all="ignore"):
             try:
                 made = change.alter(item.question.arguments)
-            except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
+            except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
                 made = CANNOT
             if made is SAME and change.after is None:
                 return NOTHING

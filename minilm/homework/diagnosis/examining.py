@@ -11,6 +11,7 @@ from minilm.course.banks import Bank
 from minilm.course.implementations import Implementation, Local
 from minilm.course.marks import Mutant, Task
 from minilm.course.proving import prove
+from minilm.homework.diagnosis.alterations import Alteration, alterations
 from minilm.homework.diagnosis.answers import Answer, Failed, Parts, alike, finite, is_right
 from minilm.homework.diagnosis.questions import Question, ask, asked_by, asked_in, redrawn
 
@@ -104,6 +105,11 @@ class Examination:
         if i not in item.of_mutants:
             item.of_mutants[i] = ask(self._mutants[i], self.task.name, item.question, item.expected)
         return item.of_mutants[i]
+
+    @functools.cached_property
+    def alterations(self) -> list[Alteration]:
+        """Those that may be tried."""
+        return list(alterations(self.task, [item.question.arguments for item in self.items]))
 
     def altered(self, key: str, item: Item, arguments: Sequence[Any]) -> Answer:
         """What the reference answers to altered arguments, remembered under the alteration's key."""

@@ -35,10 +35,10 @@ class Seen:
         )
 
 
-def failing(bank: Bank, task: Task, impl: Implementation, seed: int = SEED) -> Verdict | None:
-    """The first verdict against an implementation."""
+def failing(bank: Bank, task: Task, impl: Implementation, examples: int = 100) -> Verdict | None:
+    """The first verdict against an implementation, of so many cases of each claim."""
     for claim in bank.claims_of(task.number):
-        verdict = prove(claim, impl, task.name, seed=seed, shrink=False)
+        verdict = prove(claim, impl, task.name, seed=SEED, examples=examples, shrink=False)
         if not verdict.passed:
             return verdict
     return None

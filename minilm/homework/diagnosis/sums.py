@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -114,8 +113,12 @@ def elementwise(pairs: Sequence[Pair]) -> Iterator[Explanation]:
         (tr("the exponential of its negative"), lambda x: np.exp(-x)),
         (tr("its positive part"), lambda x: np.maximum(x, 0)),
     ):
-        if maps([replace(p, expected=p.expected.astype(float)) for p in pairs], f):
+        if maps(pairs, partial(_in_floats, f=f)):
             yield Explanation("another_function", tr("Instead of each right number, there is {what}", what=text), 5)
+
+
+def _in_floats(x: np.ndarray, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    return f(x.astype(np.float64))
 
 
 @arrays_only
@@ -164,10 +167,9 @@ def _share(pairs: Sequence[Pair], axis: int) -> bool:
 
 def sequences(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     """Lists and text: an end that is missing or too much, the reverse, another order."""
-    wrong = [p for p in pairs if p.wrong]
-    if len({repr(p.got) for p in wrong}) < 4:
-        return
     if not all(_is_sequence(x) for p in pairs for x in (p.expected, p.got)):
+        return
+    if len({repr(p.got) for p in pairs if p.wrong}) < 4:
         return
     pairs_of = [(_tuple(p.expected), _tuple(p.got)) for p in pairs]
     if sum(p.wrong and len(_tuple(p.expected)) > 1 for p in pairs) < 4:
