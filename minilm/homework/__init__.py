@@ -1,10 +1,19 @@
-"""Homework: what a student hands in runs behind walls, and what is asked of it crosses as arrays.
+"""Homework: what a student is handed, what runs it behind walls, why it is wrong, and what it is worth.
 
-wire.py       frames of arrays over file descriptors: a JSON header, raw bytes, bounds
-limits.py     time, memory, processes, files
-linux.py      the system calls behind the walls
-sandbox.py    the walls, and which of them this machine can build
-worker.py     the untrusted side: runs a student's file and answers
-zygote.py     a warm process that forks workers; the trusted side's hold on them
-remote.py     an implementation of a lesson's tasks that is a worker: what properties are run against
+It stands on minilm.course, and knows no model.
+
+stripping.py   a lesson's tasks.py without its answers: the student's file
+assignment.py  what is asked: numbers, names, points, with or without the answers at hand
+runtime.py     minilm without what answers the tasks, as a wheel
+release.py     all that an instructor gives out
+archives.py    zips from strangers; intake.py: submissions, from files, folders, zips and downloads
+pack.py        the zip that a student hands in, made and checked
+wire.py        frames of arrays over file descriptors: a JSON header, raw bytes, bounds
+limits.py      time, memory, processes, files
+linux.py       the system calls behind the walls
+sandbox.py     the walls, and which of them this machine can build
+worker.py      the untrusted side: runs a student's file and answers
+zygote.py      a warm process that forks workers; the trusted side's hold on them
+remote.py      an implementation of a lesson's tasks that is a worker: what properties are run against
+diagnosis/     the doctor: why a value or a gradient is wrong
 """
