@@ -1,7 +1,7 @@
 """Functions cut out of minilm's own source, or kept for minilm alone, because they answer the tasks of a lesson.
 
 What a lesson's `withheld` names is replaced, on the syntax tree, by an error; the kernels attached to it go too, and
-the private helpers that nothing else uses. What its `guarded` names stays and refuses strangers (see minilm/withheld.py).
+the private helpers that nothing else uses. What its `guarded` names stays, and refuses strangers (minilm/withheld.py).
 """
 
 import ast
@@ -82,7 +82,7 @@ def _cut(source: str, one: Place) -> tuple[str, set[str]]:
     """A source without the body of one definition, and without what is attached to it by a decorator."""
     tree = ast.parse(source)
     node = _definition(tree, one)
-    edits = [(_first_line(node), node.end_lineno or 0, _stub(node, source, one))]
+    edits = [(_first_line(node), node.end_lineno or 0, _stub(node, one))]
     gone: list[ast.AST] = [node]
     for other in tree.body:
         if isinstance(other, ast.FunctionDef) and any(_roots(d) == one.name for d in other.decorator_list):
@@ -101,18 +101,15 @@ def _definition(tree: ast.Module, one: Place) -> ast.FunctionDef | ast.ClassDef:
     return found[0]
 
 
-def _stub(node: ast.FunctionDef | ast.ClassDef, source: str, one: Place) -> str:
-    """The head of a definition, and beneath it an error."""
-    indent = " " * node.col_offset
+def _stub(node: ast.FunctionDef | ast.ClassDef, one: Place) -> str:
+    """What stands in a definition's place: its name, and an error."""
     if isinstance(node, ast.ClassDef):
-        return "\n".join(f"{indent}{line}".rstrip() for line in _class_stub(node, one))
-    kept = [
-        ast.unparse(d) for d in node.decorator_list if ast.unparse(d) in ("classmethod", "staticmethod", "property")
-    ]
-    head = source.split("\n")[node.lineno - 1 : node.body[0].lineno - 1]
-    if not head:  # all in one line
-        head = [f"{indent}def {node.name}({ast.unparse(node.args)}):"]
-    return "\n".join([*(f"{indent}@{d}" for d in kept), *head, *(f"{indent}    {line}" for line in _refusal(one))])
+        lines = list(_class_stub(node, one))
+    else:
+        marks = {ast.unparse(decorator) for decorator in node.decorator_list} & {"classmethod", "staticmethod"}
+        lines = [*(f"@{mark}" for mark in marks), f"def {node.name}(*args, **kwargs):"]
+        lines += [f"    {line}" for line in _refusal(one)]
+    return "\n".join((" " * node.col_offset + line).rstrip() for line in lines)
 
 
 def _class_stub(node: ast.ClassDef, one: Place) -> Iterator[str]:
