@@ -28,13 +28,6 @@ IMPURE = ("text.fetch", "text.corpora", "text.pretrained", "text.tokenizer_json"
 CASES = 6
 
 
-class Recorded:
-    """Different cases of one function, and what the reference says there."""
-
-    def __init__(self, name):
-        self.name, self.cases = name, []
-
-
 def recorded(bank, tasks):
     """Task's name -> [(arguments, result)], as data, from one run of each claim."""
     from minilm.course import Local, prove
@@ -112,11 +105,9 @@ def functions():
             if isinstance(value, types.ModuleType) or not callable(value):
                 continue
             if isinstance(value, type):
-                methods = [m for m, f in vars(value).items() if isinstance(f, (classmethod, staticmethod))] if own else []
+                methods = [m for m, f in vars(value).items() if own and isinstance(f, (classmethod, staticmethod))]
                 yield from ((f"{short}.{name}.{m}", getattr(value, m)) for m in methods)
             elif own or type(value).__name__ in ("Fused", "Primitive"):
-                yield f"{short}.{name}", value
-            elif getattr(value, "__closure__", None) and value.__name__ == "within":
                 yield f"{short}.{name}", value
 
 
@@ -168,13 +159,10 @@ def answers(function, cases, order, tensors):
 def search(about):
     """[(task, function, order of arguments)] of what answers a task of the lesson."""
     from minilm.course import load
-    from minilm.course.banks import modules
-    from minilm.course.marks import MARKS
 
     bank = load(about)
-    tasks = bank.tasks or {}
-    found = []
-    cases = {name: c for name, c in recorded(bank, tasks).items()}
+    tasks, found = bank.tasks, []
+    cases = recorded(bank, tasks)
     worked = {task.name for task in tasks.values() if task.worked}
     for where, function in functions():
         for task in tasks.values():
