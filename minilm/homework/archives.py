@@ -37,9 +37,10 @@ SLACK = 1 << 16  # bytes up to which no ratio is asked of a member: a short file
 
 @dataclass(frozen=True)
 class Limits:
-    """What one student's hand-in may have. source: bytes of a file that is read. archive: bytes of a zip. unpacked:
-    bytes of all its members together. members: files, in a zip or a folder. ratio: bytes of a member to bytes of its
-    compressed form.
+    """What one student's hand-in may have.
+
+    source: bytes of a file that is read. archive: bytes of a zip. unpacked: bytes of all its members together.
+    members: files, in a zip or a folder. ratio: bytes of a member that is read to bytes of its compressed form.
     """
 
     source: int = 1 << 20
@@ -96,6 +97,11 @@ def _item(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> I
     def read(most: int) -> bytes:
         if member.file_size > most:
             raise _too_long(name, most)
+        ratio = member.file_size // max(member.compress_size, 1)
+        if member.file_size > SLACK and ratio > limits.ratio:
+            raise Refused(
+                tr("{name} unpacks to {ratio} times its size, as no text does", name=printable(name), ratio=ratio)
+            )
         try:
             with opened.open(member) as file:
                 data = file.read(most + 1)
@@ -105,13 +111,12 @@ def _item(opened: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> I
             raise _too_long(name, most)
         return data
 
-    return Item(tuple(map(printable, name.split("/"))), read, _problem(member, name, limits))
+    return Item(tuple(map(printable, name.split("/"))), read, _problem(member, name))
 
 
-def _problem(member: zipfile.ZipInfo, name: str, limits: Limits) -> str:
+def _problem(member: zipfile.ZipInfo, name: str) -> str:
     """Why a member is not to be read, or ""."""
     parts, shown = name.split("/"), printable(name)
-    ratio = member.file_size // max(member.compress_size, 1)
     if (member.external_attr >> 16) & 0o170000 in LINK_OR_SPECIAL:
         return tr("{file} is a link or no file at all", file=shown)
     if ".." in parts or not all(parts) or "\\" in name or "\0" in name or ":" in parts[0]:
@@ -120,8 +125,6 @@ def _problem(member: zipfile.ZipInfo, name: str, limits: Limits) -> str:
         return tr("the zip is encrypted ({name})", name=shown)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return tr("{name} is compressed in a way that is not usual; make the zip anew", name=shown)
-    if member.file_size > SLACK and ratio > limits.ratio:
-        return tr("{name} unpacks to {ratio} times its size, as no text does", name=shown, ratio=ratio)
     return ""
 
 

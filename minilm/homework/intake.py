@@ -38,7 +38,7 @@ MOODLE = re.compile(
     re.DOTALL,
 )
 CANVAS = re.compile(
-    r"(?:(?P<name>\w*?)_)?(?P<late>LATE_)?(?P<id>\d+|anon_[A-Za-z0-9]+)_(?P<file>\d+)_(?P<rest>.+)", re.DOTALL
+    r"(?:(?!LATE_)(?P<name>\w*?)_)?(?P<late>LATE_)?(?P<id>\d+|anon_[A-Za-z0-9]+)_(?P<file>\d+)_(?P<rest>.+)", re.DOTALL
 )
 
 
@@ -173,10 +173,10 @@ def _unpacked(given: list[tuple[_Whose, Item]], limits: Limits, notes: list[Note
         end = os.path.splitext(file.lower())[1]
         if end == ".zip":
             for inner in zip_items(item.read(limits.archive), limits):
-                if any(LITTER.fullmatch(part) and part != ".." for part in inner.parts):
-                    continue
                 if inner.problem:
                     raise Refused(inner.problem)
+                if any(LITTER.fullmatch(part) for part in inner.parts):
+                    continue
                 if inner.path.lower().endswith(".zip"):
                     notes.append(Note("ignored", tr("{file} is a zip in a zip, and is not opened", file=inner.path)))
                 elif inner.path.lower().endswith(READ):

@@ -156,7 +156,7 @@ def _helpers(
     rest = [n for n in tree.body if not isinstance(n, (ast.Import, ast.ImportFrom)) and not _defines(n) <= tasks]
     while more := [n for n in rest if id(n) not in found and _defines(n) & needed]:
         for node in more:
-            found[id(node)] = _lines(source, node.lineno, node.end_lineno), _names(node)
+            found[id(node)] = without_comments(_lines(source, node.lineno, node.end_lineno)), _names(node)
             needed |= _names(node)
     return [found[id(node)] for node in rest if id(node) in found]
 
