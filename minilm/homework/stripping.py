@@ -17,7 +17,7 @@ from minilm.course.banks import About, load
 from minilm.course.marks import Task
 from minilm.errors import DataError
 from minilm.homework.assignment import Asked
-from minilm.i18n import ntr, tr
+from minilm.i18n import tr
 
 OURS = "minilm.course"  # whose marks are none of the student's business
 WIDTH = 80  # of a summary in an error's text, so that its line is no longer than 120
@@ -71,14 +71,7 @@ def _opening(about: About) -> str:
 def _heading(task: Asked) -> str:
     if task.worked:
         return tr("## {number} {name}: a worked example, nothing to do", number=task.number, name=task.name)
-    return ntr(
-        "## {number} {name}: {points} point",
-        "## {number} {name}: {points} points",
-        1 if task.points == 1 else 2,
-        number=task.number,
-        name=task.name,
-        points=f"{task.points:g}",
-    )
+    return tr("## {number} {name} (points: {points:g})", number=task.number, name=task.name, points=task.points)
 
 
 def _commented(prose: str) -> str:
