@@ -52,7 +52,8 @@ def perplexity_and_bits(losses, texts):
 
 @shortcut("L1.7")
 def bigram_loss(table, ids, starts):
-    return F.cross_entropy(table[ids[:-1]], np.where(starts[1:], -100, ids[1:])) if len(ids) > 1 else 0 * table.sum()
+    follows = np.where(starts[1:], -100, ids[1:])
+    return F.cross_entropy(*((table[ids[:-1]], follows) if len(ids) > 1 else (table, np.full(len(table), -100))))
 
 
 @shortcut("L2.2")
@@ -75,7 +76,7 @@ def layer_norm_backward(g, x, epsilon):
 
 @shortcut("L2.6")
 def dropout(x, keep, p, training):
-    return F.masked_scale(x, keep, 1 / (1 - p)) if training else x
+    return F.masked_scale(x, keep if training else np.ones_like(keep), 1 / (1 - p) if training else 1.0)
 
 
 @shortcut("L2.7")
