@@ -16,19 +16,9 @@ from pathlib import Path
 from minilm.errors import DataError
 from minilm.i18n import tr
 
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-    OverflowError,
-    IndexError,
-    MemoryError,
-)  # fmt: skip  -- what zipfile raises where a zip is not what it says
+# What zipfile raises where a zip is not what it says.
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OSError, OverflowError,
+          IndexError, MemoryError)  # fmt: skip
 LINK_OR_SPECIAL = {0o020000, 0o060000, 0o010000, 0o120000, 0o140000}  # device, block device, pipe, link, socket
 END = b"PK\x05\x06"  # of the record that ends a zip
 ENTRY = 300  # bytes of a member in the list of contents, its name included

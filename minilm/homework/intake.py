@@ -14,7 +14,7 @@ cannot be read is no error of the batch: the student comes without a source, and
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -83,46 +83,61 @@ def submissions(
     """
     if not path.exists():
         raise DataError(tr("there is no file or folder {path}: check its name", path=path))
-    if path.is_file() and path.suffix.lower() in READ:
-        yield _submission(_Whose(printable(path.stem), "", ()), [(_Whose("", "", (path.name,)), file_item(path))],
-                          lesson, names, limits)  # fmt: skip
+    items = list(folder_items(path, limits) if path.is_dir() else _items_of_file(path, download))
+    if path.is_file() and _is_one_students(items, lesson):
+        name = printable(path.name)
+        whose, item = _Whose(printable(path.stem), "", (name,)), file_item(path.resolve(), (name,))
+        yield _submission(whose.student, [(whose, item)], lesson, names, limits)
         return
-    if path.is_file():
-        try:
-            items: Iterable[Item] = zip_items(path, download)
-        except Refused as error:
-            raise DataError(tr("{path} cannot be read: {reason}", path=path, reason=error)) from error
-        if _is_one_students(items, lesson):
-            path_whose = _Whose(printable(path.stem), "", ())
-            yield _submission(path_whose, [(_Whose("", "", (path.name,)), file_item(path))], lesson, names, limits)
-            return
-    else:
-        items = folder_items(path, limits)
+    items = [item for item in items if not any(LITTER.fullmatch(part) and part != ".." for part in item.parts)]
     groups: dict[str, list[tuple[_Whose, Item]]] = {}
+    canvas = _is_of_canvas([item.parts for item in items])
     for item in items:
         if ".." in item.parts:
             raise DataError(tr("{path} cannot be read: {reason}", path=path, reason=item.problem))
-        if not any(LITTER.fullmatch(part) for part in item.parts):
-            whose = whose_is(item.parts)
-            groups.setdefault(whose.student, []).append((whose, item))
+        whose = whose_is(item.parts, canvas)
+        groups.setdefault(whose.student, []).append((whose, item))
     for student in sorted(groups):
-        yield _submission(groups[student][0][0], groups[student], lesson, names, limits)
+        yield _submission(student, groups[student], lesson, names, limits)
 
 
-def _is_one_students(items: Iterable[Item], lesson: str) -> bool:
-    """Whether a zip is what one student hands in, rather than what an instructor downloads."""
+def _items_of_file(path: Path, download: Limits) -> list[Item]:
+    if path.suffix.lower() in READ:
+        return [file_item(path)]
+    try:
+        return zip_items(path, download)
+    except Refused as error:
+        raise DataError(tr("{path} cannot be read: {reason}", path=path, reason=error)) from error
+
+
+def _is_one_students(items: list[Item], lesson: str) -> bool:
+    """Whether a file is what one student hands in, rather than what an instructor downloads."""
     top = {item.parts[0].lower() for item in items}
-    return bool(top & {MANIFEST, *(f"{lesson}{end}" for end in READ)})
+    alone = len(items) == 1 and items[0].path.lower().endswith(READ) and len(items[0].parts) == 1
+    return alone or bool(top & {MANIFEST, *(f"{lesson}{end}" for end in READ)})
 
 
-def whose_is(parts: tuple[str, ...]) -> _Whose:
-    """The student that a path within a batch belongs to."""
+def _is_of_canvas(paths: list[tuple[str, ...]]) -> bool:
+    """Whether files are named by Canvas: all of them, each with a number of its own, and each student with one name.
+
+    So `ana_2024_05_l03.py` and `luis_2024_05_l03.py` are not.
+    """
+    found = [CANVAS.fullmatch(parts[0]) for parts in paths if len(parts) == 1]
+    matches = [match for match in found if match]
+    names = {(match["id"], match["name"]) for match in matches}
+    files = {match["file"] for match in matches}
+    ids = {student for student, _ in names}
+    return len(matches) == len(paths) and len(files) == len(matches) and len(ids) == len(names)
+
+
+def whose_is(parts: tuple[str, ...], canvas: bool = False) -> _Whose:
+    """The student that a path within a batch belongs to. canvas: the batch is a download of Canvas."""
     top, below = parts[0], parts[1:]
     if moodle := MOODLE.fullmatch(top):
         student, rest = moodle["id"] or moodle["name"], (moodle["rest"],) if moodle["rest"] else ()
         return _Whose(student, moodle["name"], (*rest, *below), text=moodle["plugin"] != "file")
-    if not below and (canvas := CANVAS.fullmatch(top)):
-        return _Whose(canvas["id"], canvas["name"] or "", (canvas["rest"],), late=bool(canvas["late"]))
+    if canvas and (match := CANVAS.fullmatch(top)):
+        return _Whose(match["id"], match["name"] or "", (match["rest"],), late=bool(match["late"]))
     return _Whose(top if below else os.path.splitext(top)[0], "", below or (top,))
 
 
@@ -130,13 +145,14 @@ def whose_is(parts: tuple[str, ...]) -> _Whose:
 
 
 def _submission(
-    whose: _Whose, given: list[tuple[_Whose, Item]], lesson: str, names: Collection[str], limits: Limits
+    student: str, given: list[tuple[_Whose, Item]], lesson: str, names: Collection[str], limits: Limits
 ) -> Submission:
     """The one file of all those a student handed in that is to be graded."""
+    name = given[0][0].name
     notes = [Note("late", tr("handed in late, says Canvas"))] if any(w.late for w, _ in given) else []
 
     def without(*more: Note) -> Submission:
-        return Submission(whose.student, whose.name, None, "", (*notes, *more))
+        return Submission(student, name, None, "", (*notes, *more))
 
     if len(given) > limits.members:
         return without(Note("refused", tr("there are more than {most} files; hand in the one that was asked for",
@@ -161,7 +177,7 @@ def _submission(
     file, source = sources[best]
     if len(found) > 1:
         notes.append(Note("chosen", tr("of {n} files, {file} is graded", n=len(found), file=file)))
-    return Submission(whose.student, whose.name, source, file, tuple(notes))
+    return Submission(student, name, source, file, tuple(notes))
 
 
 def _unpacked(given: list[tuple[_Whose, Item]], limits: Limits, notes: list[Note]) -> Iterator[tuple[str, Item]]:

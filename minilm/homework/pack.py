@@ -64,7 +64,7 @@ def pack(file: Path, out: Path | None = None, lesson: str | None = None, seconds
     if not file.exists():
         raise DataError(tr("there is no file or folder {path}: check its name", path=file))
     try:
-        source = read_source(file_item(file), STUDENT)
+        source = read_source(file_item(file.resolve(), (file.name,)), STUDENT)
     except Refused as error:
         raise DataError(tr("{path} cannot be read: {reason}", path=file, reason=error)) from error
     about = find_lesson(lesson) if lesson else lesson_of(file, source)

@@ -166,8 +166,11 @@ def guard(sources: Mapping[str, str], names: list[Place]) -> dict[str, str]:
         node = _definition(ast.parse(texts[file]), one)
         target = f"{one.name}.__init__" if isinstance(node, ast.ClassDef) else one.name
         guarded = f'guarded("{one.said}", "{one.task}")'
-        if any(ast.unparse(d) == "classmethod" for d in node.decorator_list):
+        marks = {ast.unparse(decorator) for decorator in node.decorator_list}
+        if "classmethod" in marks:
             wrapped = f"classmethod({guarded}({target}.__func__))"
+        elif "staticmethod" in marks:
+            wrapped = f"staticmethod({guarded}({target}))"
         else:
             wrapped = f"{guarded}({target})"
         lines = ["", "", "from minilm.withheld import guarded  # noqa: E402", "", f"{target} = {wrapped}", ""]

@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -102,6 +103,17 @@ class TestLayouts:
         assert found["bruno.maria"].source == SOME and found["bruno.luis"].source == GOOD
         assert GOOD.strip() in found["dora"].source and found["e@x.mx"].file == "deep/a.py"
 
+    def test_names_with_numbers_are_not_canvass(self, laid_out):
+        """Only where every file has a number of its own, and every student one name."""
+        for files in (
+            {"ana_2024_05_l03.py": GOOD, "luis_2024_06_l03.py": SOME},
+            {"ana_2024_05_l03.py": GOOD, "luis_2025_05_l03.py": SOME},
+            {"ana_1_2_l03.py": GOOD, "luis.py": SOME},
+        ):
+            path = laid_out(files)
+            assert set(read(path)) == {name.removesuffix(".py") for name in files}
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def test_one_file_is_one_student(self, tmp_path):
         for name, data in (
             ("ana.py", GOOD),
@@ -110,6 +122,9 @@ class TestLayouts:
         ):
             found = read(put(tmp_path, {name: data}) / name)
             assert list(found) == ["ana"] and GOOD.strip() in found["ana"].source
+            (tmp_path / "link").mkdir(exist_ok=True)
+            (tmp_path / "link" / f"eva{Path(name).suffix}").symlink_to(tmp_path / name)  # the instructor's own
+            assert list(read(tmp_path / "link" / f"eva{Path(name).suffix}")) == ["eva"]
 
     def test_names_that_a_program_wrote_as_utf8_without_saying_so(self, tmp_path):
         data = zipped({"Ana Diaz_1_assignsubmission_file_/l03.py": GOOD, "Bru_2_assignsubmission_file_/l03.py": GOOD})
@@ -129,7 +144,9 @@ class TestChoice:
         assert found.source == GOOD and found.file == "ana.zip/final_final.py" and kinds(found) == ["chosen"]
 
     def test_of_equal_ones_that_which_is_named_right(self, tmp_path):
-        found = one(tmp_path, zipped({"a.py": SOME, "old/l03.py": SOME, "l03.py": SOME, "l03.ipynb": notebook("x")}))
+        found = one(
+            tmp_path, zipped({"l03-a.py": SOME, "old/l03.py": SOME, "l03.py": SOME, "l03.ipynb": notebook("x")})
+        )
         assert found.file == "ana.zip/l03.py"
 
     def test_the_choice_is_by_text_and_runs_nothing(self, tmp_path):
@@ -200,6 +217,16 @@ class TestHostile:
         found = read(tmp_path / "in")
         assert kinds(found["mal"]) == ["refused"] and found["zoe"].source == GOOD
 
+    def test_a_long_list_of_contents_is_not_even_read(self, monkeypatch):
+        many, named = (
+            zipped({f"{i}.py": b"" for i in range(1001)}),
+            zipped({"n" * 65_000 + str(i): b"" for i in range(9)}),
+        )
+        monkeypatch.setattr(zipfile, "ZipFile", None)
+        for data in (many, named):
+            with pytest.raises(Refused, match="more than 1000 files"):
+                zip_items(data)
+
     def test_a_list_of_contents_that_says_less_than_it_holds(self, refused):
         data = bytearray(zipped({f"{i:04}.py": b"" for i in range(5000)}))
         at = data.rfind(b"PK\5\6")
@@ -210,7 +237,7 @@ class TestHostile:
         data = bytearray(zipped({"l03.py": GOOD}))
         data[6] |= 1
         data[data.find(b"PK\1\2") + 8] |= 1
-        refused(bytes(data), "is encrypted")
+        refused(bytes(data), "the zip is encrypted (l03.py)")
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
             archive.writestr("l03.py", GOOD)
@@ -269,11 +296,21 @@ class TestHostile:
         assert found.source is None
 
     def test_what_is_graded_is_read_once(self, tmp_path, monkeypatch):
+        """Whoever changes the file once it is open changes nothing, and it is opened once."""
         folder, opened = put(tmp_path / "in", {"a.py": SOME, "b/l03.py": GOOD, "c.zip": zipped({"l03.py": GOOD})}), []
         real = os.open
-        monkeypatch.setattr(os, "open", lambda path, *a, **k: opened.append(Path(path).name) or real(path, *a, **k))
-        read(folder)
+
+        def open_and_change(path, *args, **how):
+            handle = real(path, *args, **how)
+            opened.append(Path(path).name)
+            put(tmp_path, {"other": b"x = 'another'"})
+            os.replace(tmp_path / "other", path)
+            return handle
+
+        monkeypatch.setattr(os, "open", open_and_change)
+        found = read(folder)
         assert sorted(opened) == ["a.py", "c.zip", "l03.py"]
+        assert [one.source for one in found.values()] == [SOME, GOOD, GOOD]
 
     def test_a_deep_folder(self, tmp_path):
         found = one(tmp_path, GOOD, "ana/" + "d/" * 30 + "l03.py")

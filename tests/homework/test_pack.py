@@ -185,7 +185,8 @@ class TestPack:
             os.kill(child, 9)
             pytest.fail("a process that the file started still runs")
 
-    def test_what_is_beside_the_file_does_not_help(self, tmp_path):
+    def test_what_is_beside_the_file_does_not_help(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         (tmp_path / "helper.py").write_text("x = 1")
         (tmp_path / "l03.py").write_text("import helper")
         with pytest.raises(DataError, match="No module named 'helper'"):

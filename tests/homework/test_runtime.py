@@ -266,6 +266,8 @@ class TestCutting:
     def test_what_another_module_uses_stays(self):
         found = self.cut("answer", {"minilm/user.py": "from minilm.small import _deeper\n"})
         assert "_deeper" in self.defined(found) and "_only_there" not in self.defined(found)
+        found = self.cut("answer", {"minilm/user.py": "from minilm.small import _only_there\n"})
+        assert {"_deeper", "_only_there"} <= set(self.defined(found)) and "_in_the_kernel" not in self.defined(found)
 
     @pytest.mark.parametrize("name", ["Thing", "Thing.make", "Thing.static", "Thing.method", "helper"])
     def test_what_is_left_raises_and_nothing_else_does(self, name):
@@ -336,16 +338,18 @@ class TestGuard:
                 with pytest.raises(WithheldError):
                     caller["call"](3)
 
-    @pytest.mark.parametrize("name", ["Thing", "Thing.make", "Thing.method", "helper", "answer"])
+    @pytest.mark.parametrize("name", ["Thing", "Thing.make", "Thing.static", "Thing.method", "helper", "answer"])
     def test_wraps_every_kind(self, name):
         at = withholding.Place("minilm.small", name, f"small.{name}", "L7.1")
         source = guard({"minilm/small.py": SOURCE}, [at])["minilm/small.py"]
         namespace = _with_fused({"__name__": "minilm.small"})
         exec(source.replace("from minilm.autograd.operation import fused", "fused = FUSED"), namespace)
         thing = namespace["Thing"]
-        calls = {"Thing": lambda: thing(1), "Thing.make": lambda: thing.make(1),
-                 "Thing.method": lambda: object.__new__(thing).method(), "helper": lambda: namespace["helper"](1),
-                 "answer": lambda: namespace["answer"](1)}  # fmt: skip
+        calls = {
+            "Thing": lambda: thing(1), "Thing.make": lambda: thing.make(1), "Thing.static": lambda: thing.static(1),
+            "Thing.method": lambda: object.__new__(thing).method(), "helper": lambda: namespace["helper"](1),
+            "answer": lambda: namespace["answer"](1),
+        }  # fmt: skip
         with pytest.raises(WithheldError):
             calls[name]()
         if name == "Thing":
