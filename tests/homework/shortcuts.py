@@ -171,6 +171,52 @@ def masked_loss(logits, targets):
     return F.cross_entropy(logits, targets)
 
 
+@shortcut("L8.4")
+def best_span(start, end, passage, longest):
+    found = ml.models.best_spans((start[None], end[None]), passage[None], longest)
+    return (int(found.start[0]), int(found.end[0])) if passage.any() else None
+
+
+@shortcut("L9.1")
+def rms_norm(x, weight, epsilon):
+    return F.rms_norm(x, weight, epsilon)
+
+
+@shortcut("L9.2")
+def rotate(x, positions, theta):
+    angles = positions[:, None] * theta ** (-2 * np.arange(x.shape[-1] // 2) / x.shape[-1])
+    four = x.reshape(1, -1, *x.shape[-2:])
+    return F.rotary(four, np.cos(angles), np.sin(angles)).reshape(*x.shape)
+
+
+@shortcut("L9.3")
+def swiglu(x, w_gate, w_up, w_down):
+    return F.silu_gate(x @ w_gate, x @ w_up) @ w_down
+
+
+@shortcut("L9.4")
+def grouped_attention(query, key, value):
+    from minilm.nn.attention import grouped_attention
+
+    return grouped_attention(query[None], key[None], value[None], None, True)[0]
+
+
+@shortcut("L9.5")
+def cache_bytes(batch, tokens, layers, heads, kv_heads, width, number):
+    from minilm.models import sizes
+
+    shape = sizes.Shape(vocab_size=1, context=1, width=width, layers=layers, heads=heads, kv_heads=kv_heads,
+                        head_width=width // heads, mlp_width=1, embedding_width=width)  # fmt: skip
+    return batch * tokens * sizes.kv_cache_per_token(shape, {2: "bfloat16", 4: "float32"}[number])
+
+
+@shortcut("L9.6")
+def relative_bucket(distance, both_ways, buckets, max_distance):
+    from minilm.models.t5 import bucket
+
+    return int(bucket(distance, both_ways, buckets, max_distance))
+
+
 @shortcut("L10.6")
 def objective_gradient(theta, N, D, L, delta):
     theta = ml.Tensor(theta, requires_grad=True)
