@@ -20,6 +20,7 @@ from minilm.homework.assignment import Asked
 from minilm.i18n import tr
 
 OURS = "minilm.course"  # whose marks are none of the student's business
+TOOLS = {"math", "numpy", "minilm.functional"}
 WIDTH = 80  # of a summary in an error's text, so that its line is no longer than 120
 
 CODE, PROSE = "# %%\n", "# %% [markdown]\n"
@@ -125,14 +126,15 @@ def without_comments(code: str) -> str:
 
 
 def _imports(tree: ast.Module, needed: frozenset[str]) -> str:
-    """Whole modules stay, as tools that anybody would reach for; of `from m import a` the names that stay in use."""
+    """Those of TOOLS, for which anybody would reach; of all others the names that stay in use, since one tells how."""
     groups: dict[str, list[str]] = {"standard": [], "others": [], "minilm": []}
     for node in tree.body:
         if isinstance(node, ast.Import):
-            names, module = node.names, node.names[0].name
+            names = [a for a in node.names if a.name in TOOLS or (a.asname or a.name).partition(".")[0] in needed]
+            module, node = node.names[0].name, ast.Import(names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module != OURS:
-            names, module = [a for a in node.names if (a.asname or a.name) in needed], node.module
-            node = ast.ImportFrom(node.module, names, node.level)
+            names = [a for a in node.names if (a.asname or a.name) in needed]
+            module, node = node.module, ast.ImportFrom(node.module, names, node.level)
         else:
             continue
         first = module.partition(".")[0]

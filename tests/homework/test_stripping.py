@@ -111,17 +111,17 @@ def test_no_name_of_an_answer_is_in_the_file(about):
 def test_lines_are_short_and_imports_are_used_or_tools(about):
     source = STUDENT[about.short]
     assert [line for line in source.split("\n") if len(line) > 120 or line != line.rstrip()] == []
-    imported = [n for n in ast.parse(source).body if isinstance(n, ast.ImportFrom)]
-    for node in imported:
-        for alias in node.names:
-            assert (alias.asname or alias.name) in words(source.split("# %%", 3)[3])
+    for node in ast.parse(source).body:
+        for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+            used = (alias.asname or alias.name) in words(source.split("# %%", 3)[3])
+            assert used or alias.name in ("math", "numpy", "minilm.functional")
     assert "minilm.course" not in source and "@task" not in source
 
 
 PLANTED = '''
 """Answers. SECRET"""
 
-import math
+import math, bisect, heapq as h
 from collections import Counter, OrderedDict
 
 import numpy as np
@@ -151,7 +151,7 @@ def square(
     More.
     """
     # SECRET before
-    é = OrderedDict(a="# no comment")  # SECRET beside
+    é = OrderedDict(a="# no comment", b=h)  # SECRET beside
 
     def inner(z):  # SECRET
         # SECRET alone
@@ -159,7 +159,7 @@ def square(
     # text too"""
 
     # SECRET after
-    return x * y + secret_sum(Counter(x))
+    return x * y + secret_sum(Counter(bisect.bisect(x, y)))
 
 
 @task("L7.2", plain=True)
@@ -183,14 +183,18 @@ class TestPlanted:
         source = self.student(tmp_path, PLANTED)
         assert "SECRET" not in source and "secret_sum" not in source and "Counter" not in source
         assert "unused" not in source and "first" not in source
-        assert 'é = OrderedDict(a="# no comment")\n' in source
+        assert 'é = OrderedDict(a="# no comment", b=h)\n' in source
         assert (
             '        return z * """# text\n    # text too"""\n\n    raise NotImplementedError("L7.1: É x times x, '
             in source
         )
         assert "return doubled(x)  # and why" in source
         assert "def doubled(x):\n    return 2 * x * LIMIT\n" in source and "LIMIT = 3\n" in source
-        assert "from collections import OrderedDict\n" in source and "import math\nfrom" in source
+        assert (
+            "from collections import OrderedDict\n" in source
+            and "import math, heapq as h\nfrom" in source
+            and "bisect" not in source
+        )
         assert "HIDDEN = 5" in source  # which a default still needs
         namespace: dict = {}
         exec(source, namespace)
