@@ -98,7 +98,7 @@ def test_no_name_of_an_answer_is_in_the_file(about):
     reference = (about.folder / "tasks.py").read_text("utf-8")
     tree = functions(reference)
     bank = load(about)
-    shown = "".join(ast.unparse(tree[t.name]) if t.worked else given(t, reference) for t in bank.tasks.values())
+    shown = "\n".join(ast.unparse(tree[t.name]) if t.worked else given(t, reference) for t in bank.tasks.values())
     for task in bank.tasks.values():
         hidden = [] if task.worked else tree[task.name].body[1 + task.keep :]
         made = {n.id for part in hidden for n in ast.walk(part) if isinstance(n, ast.Name)}
