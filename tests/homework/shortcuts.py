@@ -207,7 +207,7 @@ def cache_bytes(batch, tokens, layers, heads, kv_heads, width, number):
 
     shape = sizes.Shape(vocab_size=1, context=1, width=width, layers=layers, heads=heads, kv_heads=kv_heads,
                         head_width=width // heads, mlp_width=1, embedding_width=width)  # fmt: skip
-    return batch * tokens * sizes.kv_cache_per_token(shape, {2: "bfloat16", 4: "float32"}[number])
+    return batch * tokens * sizes.kv_cache_per_token(shape, "float32") * number // 4
 
 
 @shortcut("L9.6")
