@@ -84,9 +84,9 @@ def mlp_logits(ids, table, W1, b1, W2, b2):
 
     ids: whole numbers (B, C); table: (V, D), a row for each token; W1: (C D, H), b1: (H,), W2: (H, V), b2: (V,)
     -> (B, V). The C rows that a context looks up stand one after the other in a vector of C D numbers, the first
-    token's first; then linear, F.gelu (its tanh form), linear.
+    token's first; then linear, GELU (L2.3), linear. You may use `gelu`.
     """
     B, C = ids.shape
     x = table[ids].reshape(B, C * table.shape[1])
-    hidden = F.gelu(F.matmul(x, W1) + b1)
+    hidden = gelu(F.matmul(x, W1) + b1)
     return F.matmul(hidden, W2) + b2

@@ -21,11 +21,17 @@ from minilm.resources import PACKAGE
 FILES = ("tasks", "checks", "mutants", "variants")
 FIELDS = {"number": int, "title": str, "slide": str, "minutes": int, "after": list, "introduces": list, "terms": list,
           "summary": str}  # fmt: skip
+MAY_LACK = {"withheld": dict, "guarded": dict}
 
 
 @dataclass(frozen=True)
 class About:
-    """A lesson's lesson.toml, and where it lies."""
+    """A lesson's lesson.toml, and where it lies.
+
+    withheld: task -> the names of minilm that answer it in one call, e.g. {"L3.3": ["F.attention"]}; the student
+    runtime comes without them. guarded: the same of what minilm itself, or a property, cannot do without; there they
+    are, for these alone.
+    """
 
     folder: Path
     number: int
@@ -36,6 +42,8 @@ class About:
     introduces: list[str]
     terms: list[str]
     summary: str
+    withheld: dict[str, list[str]] = field(default_factory=dict)
+    guarded: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def short(self) -> str:
@@ -114,13 +122,14 @@ def read_about(folder: Path) -> About:
         read = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(tr("{path} is not TOML ({reason})", path=path, reason=error)) from error
+    known = {**FIELDS, **MAY_LACK}
     for name in {**FIELDS, **read}:
-        if name not in FIELDS:
+        if name not in known:
             raise DataError(tr("{path}: {name} is no field; there are {known}", path=path, name=name,
-                               known=", ".join(FIELDS)))  # fmt: skip
-        if not isinstance(read.get(name), FIELDS[name]):
+                               known=", ".join(known)))  # fmt: skip
+        if not isinstance(read.get(name), known[name]):
             raise DataError(tr("{path}: {name} is missing or no {kind}", path=path, name=name,
-                               kind=FIELDS[name].__name__))  # fmt: skip
+                               kind=known[name].__name__))  # fmt: skip
     return About(folder, **read)
 
 

@@ -1,0 +1,62 @@
+"""`minilm homework`: a lesson's homework given out and handed in."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from minilm.errors import ConfigError
+from minilm.i18n import tr
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.command("release", help=tr("Make a lesson's homework: the file to fill in, a notebook, a README, a runtime."))
+def release(
+    name: str = typer.Argument(help=tr("The lesson: l03, l03_attention or 3.")),
+    out: Path = typer.Option(None, help=tr("The folder to write; homework/NAME here if not given.")),
+    lang: str = typer.Option(None, help=tr("The language of what students read: en or es; yours if not given.")),
+    force: bool = typer.Option(False, "--force", help=tr("Write over files that are there.")),
+) -> None:
+    from minilm.course.banks import find_lesson
+    from minilm.homework.release import release as make
+    from minilm.i18n import language
+
+    about = find_lesson(name)
+    made = make(about, out or Path("homework") / about.short, lang or language(), force)
+    for path in made.paths:
+        typer.echo(str(path))
+    solve = [task for task in made.tasks if not task.worked]
+    total = sum(task.points for task in solve)
+    typer.echo(tr("{n} tasks, {points:g} points; give out the whole folder", n=len(solve), points=total))
+
+
+@app.command("pack", help=tr("Make the zip to hand in, and check it: does it import, and what is still unsolved?"))
+def pack(
+    file: Path = typer.Argument(help=tr("Your .py or .ipynb.")),
+    out: Path = typer.Option(None, help=tr("The zip to write; l03.zip beside the file if not given.")),
+    lesson: str = typer.Option(None, help=tr("Which lesson's homework it is; found out if not given.")),
+    seconds: float = typer.Option(60.0, min=1, help=tr("The longest that importing the file may take.")),
+) -> None:
+    from minilm.course.tables import table
+    from minilm.homework.pack import pack as make
+
+    if out is not None and out.suffix.lower() != ".zip":
+        raise ConfigError(tr("--out is {path}; what is handed in is a .zip", path=out))
+    made = make(file, out, lesson, seconds)
+    columns = [tr("task"), tr("function"), tr("points"), tr("state")]
+    table(columns, [_row(made, task) for task in made.tasks], [made.state(task) in BAD for task in made.tasks], (2,))
+    unsolved = [task for task in made.tasks if made.state(task) in BAD]
+    if unsolved:
+        lost = sum(task.points for task in unsolved)
+        typer.echo(tr("{n} tasks are unsolved, of {points:g} points", n=len(unsolved), points=lost))
+    typer.echo(tr("{path}: {size} bytes, ready to hand in", path=made.path, size=made.size))
+
+
+BAD = ("unsolved", "missing")
+
+
+def _row(made: Any, task: Any) -> tuple[str, ...]:
+    state = made.state(task)
+    said = {"solved": tr("written"), "unsolved": tr("UNSOLVED"), "missing": tr("MISSING"), "example": tr("example")}
+    return task.number, task.name, "–" if task.worked else f"{task.points:g}", said[state]
