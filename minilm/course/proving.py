@@ -145,7 +145,7 @@ class _Run:
         except Raised as error:
             self._remember(case, error.kind, str(error))
             if error.fatal:
-                raise _Fatal from error
+                raise _Fatal(error.kind) from error
             raise
         except Exception as error:
             if self.impl is None:

@@ -16,4 +16,5 @@ worker.py      the untrusted side: runs a student's file and answers
 zygote.py      a warm process that forks workers; the trusted side's hold on them
 remote.py      an implementation of a lesson's tasks that is a worker: what properties are run against
 diagnosis/     the doctor: why a value or a gradient is wrong
+record.py     what grading found out about one student: all reports are made from it
 """
