@@ -1,7 +1,7 @@
 """What grading found out about one student, as plain data: every report is made from it, and nothing else.
 
-The same submission, secret and version give the same bytes: there is no time, no path and no machine in it. Hidden cases
-are not in it either: of a claim that failed with hidden seeds alone, only that it failed, in which way, and the cause.
+The same submission, secret and version give the same bytes: there is no time, no path and no machine in it. Nor are
+hidden cases: of a claim that failed with hidden seeds alone, only that it failed, in which way, and the cause.
 """
 
 import json
@@ -99,9 +99,10 @@ class Record:
     def from_json(cls, text: str) -> "Record":
         data = json.loads(text)
         tasks = tuple(_task(task) for task in data.pop("tasks"))
-        pairs = {name: tuple(tuple(pair) for pair in data.pop(name)) for name in ("notes", "suspicious")}
-        late = data.pop("late")
-        return cls(**data, **pairs, tasks=tasks, late=tuple(late) if late else None)
+        for name in ("notes", "suspicious"):
+            data[name] = tuple(tuple(pair) for pair in data[name])
+        data["late"] = tuple(data["late"]) if data["late"] else None
+        return cls(**data, tasks=tasks)
 
 
 def _task(data: dict[str, Any]) -> TaskRecord:
