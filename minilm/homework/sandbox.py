@@ -117,8 +117,13 @@ def readable() -> list[str]:
 
 
 def secret(within: Path = PACKAGE) -> list[str]:
-    """What lies among the readable and is none of a submission's business: the lessons with their answers."""
-    return [str(p) for p in (within / "lessons", Path(os.path.realpath(within)) / "lessons") if p.is_dir()]
+    """What lies among the readable and is none of a submission's business: the lessons with their answers.
+
+    A package that is installed to be edited, or a second one, may have left another copy of them beside other packages.
+    """
+    copies = [within, *(Path(p) / "minilm" for p in readable())]
+    found = [place / "lessons" for copy in copies for place in (copy, Path(os.path.realpath(copy)))]
+    return list(dict.fromkeys(str(p) for p in found if p.is_dir()))
 
 
 def spread(path: str, secrets: list[str]) -> Iterator[tuple[str, bool]]:
