@@ -85,6 +85,8 @@ class Watched(Implementation):
             for entry in np.unique(leaf)[:2].tolist() if isinstance(leaf, np.ndarray) else [leaf]:
                 if entry not in self._seen:
                     self._seen.append(entry)
+                if len(self._seen) > 1:
+                    return
 
 
 class _Run:
