@@ -15,7 +15,9 @@ def grade(
     ),
     lesson: str = typer.Option(None, help=tr("The lesson: l03, l03_attention or 3.")),
     out: Path = typer.Option(..., help=tr("The folder for the results.")),
-    jobs: int = typer.Option(None, min=1, help=tr("How many processes grade; as many as there are cores if not given.")),
+    jobs: int = typer.Option(
+        None, min=1, help=tr("How many processes grade; as many as there are cores if not given.")
+    ),
     resume: bool = typer.Option(False, "--resume", help=tr("Go on with a batch; what is graded and unchanged stays.")),
     roster: Path = typer.Option(None, help=tr("Who is in the class: a CSV, or Moodle's or Canvas's own sheet.")),
     lang: str = typer.Option(None, help=tr("The language of what students read: en or es; yours if not given.")),
@@ -26,7 +28,7 @@ def grade(
     task: list[str] = typer.Option(None, metavar="NUMBER", help=tr("Grade this task again; may be repeated.")),
     times: Path = typer.Option(None, help=tr("A CSV of when each student handed in: student, time.")),
     deadline: str = typer.Option(None, help=tr("Until when one is in time, as 2026-03-01T23:59-06:00.")),
-    late_policy: str = typer.Option(None, help=tr("What lateness costs, as \"10% per day, at most 50%\".")),
+    late_policy: str = typer.Option(None, help=tr('What lateness costs, as "10% per day, at most 50%".')),
     zone: str = typer.Option(None, help=tr("The time zone of times without one, as America/Mexico_City.")),
     grace: float = typer.Option(0.0, min=0, help=tr("Minutes after the deadline that are excused.")),
     require_sandbox: str = typer.Option(

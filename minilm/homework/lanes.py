@@ -142,9 +142,7 @@ def grade_on_cluster(work: Iterable[Work], rules: Rules, scheduler: str, grade: 
     try:
         from distributed import Client, as_completed
     except ImportError as error:
-        raise ConfigError(
-            tr("--dask needs the package distributed: pip install 'minilm[cluster]'")
-        ) from error
+        raise ConfigError(tr("--dask needs the package distributed: pip install 'minilm[cluster]'")) from error
     try:
         client = Client(scheduler, timeout=15, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
