@@ -225,7 +225,8 @@ class Batch:
         short = self.bank.about.short
         seeds = {
             number: tuple(
-                self.secret.seed(short, submission.student, number, i) for i in range(len(self.bank.claims_of(number)))
+                (self.secret.seed(short, None, number, i), self.secret.seed(short, submission.student, number, i))
+                for i in range(len(self.bank.claims_of(number)))
             )
             for number in self.bank.tasks
         }
@@ -311,7 +312,7 @@ class Batch:
         late = self.before.get("late", {}) if running else {r.student: r.late for r in outcome.records if r.late}
         self.ledger.write_batch({
             "lesson": self.lesson, "lang": self.rules.lang, "version": self.rules.version, "secret": self.secret.name,
-            "share": self.rules.share, "limits": asdict(self.rules.limits), "layers": layers, "late": late,
+            "cases": [self.rules.public, self.rules.hidden, self.rules.share], "limits": asdict(self.rules.limits), "layers": layers, "late": late,
             "students": len(self.submissions), "finished": not running,
             "seconds": outcome.seconds, "problems": outcome.problems, "lost": outcome.lost,
         })  # fmt: skip

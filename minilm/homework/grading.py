@@ -7,6 +7,7 @@ hidden input finds its way into a record, not even by a file that remembers and 
 
 import functools
 import math
+import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ import minilm
 from minilm.course.banks import Bank, find_lesson, load
 from minilm.course.implementations import Local
 from minilm.course.marks import Claim, Task
-from minilm.course.proving import EXAMPLES, Verdict, prove
+from minilm.course.proving import Verdict, cases_of, prove, prove_on
 from minilm.errors import ConfigError
 from minilm.homework import sandbox
 from minilm.homework.assignment import Asked
@@ -29,7 +30,7 @@ from minilm.homework.intake import Submission
 from minilm.homework.limits import MIB, Limits
 from minilm.homework.record import Cause, ClaimRecord, Record, TaskRecord
 from minilm.homework.remote import FATAL, Remote
-from minilm.homework.seeds import PUBLIC_SEED
+from minilm.homework.home import PUBLIC_CASES, PUBLIC_SEED, TRIES
 from minilm.homework.shown import beside, shown
 from minilm.homework.zygote import Worker, Zygote
 from minilm.i18n import speaking, tr
@@ -43,23 +44,28 @@ ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")  # which differs from run to run
 
 @dataclass(frozen=True)
 class Rules:
-    """What all submissions of a batch are graded by. share: of the cases that a property allows, how many are tried.
+    """What all submissions of a batch are graded by. public, hidden: cases of each property; share, least: where its
+    author allows but few, since each takes long, this share of them, and at least so many.
 
     layers: the walls that are wanted, None for all. strict: refuse to start without those that a strict grader needs.
     """
 
     lesson: str
     lang: str = "en"
-    share: float = 0.12
+    public: int = PUBLIC_CASES
+    hidden: int = 50
+    share: float = 0.25
     least: int = 4
     layers: tuple[str, ...] | None = None
     strict: bool = False
     limits: Limits = LIMITS
     version: str = minilm.__version__
 
-    def examples(self, claim: Claim) -> int:
-        """How many cases of a claim are tried. Authors allow fewer where each takes long."""
-        return max(self.least, math.ceil(self.share * (claim.examples or EXAMPLES)))
+    def cases(self, claim: Claim, most: int) -> int:
+        """How many cases of a claim are tried."""
+        if claim.examples is None:
+            return most
+        return min(most, claim.examples, max(self.least, math.ceil(self.share * claim.examples)))
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class Graded:
     problems: tuple[str, ...] = ()
 
 
-Seeds = Mapping[str, tuple[int, ...]]  # a task's number -> the hidden seed of each of its claims
+# A task's number -> for each of its claims the seed of a course's hidden cases, and that of a student's own among them.
+Seeds = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 class Grader:
@@ -95,7 +102,7 @@ class Grader:
                 self.zygote.close()
                 raise ConfigError(refusal(lacking))
             self.references = Zygote(lesson=self.bank.about.folder)
-        self._sound: dict[tuple[str, int, int], bool] = {}
+        self._cases: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
 
     def __enter__(self) -> "Grader":
         return self
@@ -116,14 +123,22 @@ class Grader:
             record = found.record()
         return Graded(record, time.monotonic() - began, tuple(self.zygote.layers), tuple(found.problems))
 
-    def sound(self, claim: Claim, task: Task, place: int, seed: int) -> bool:
-        """Whether the reference meets a claim in the cases that a student's function failed; else the claim is broken."""
-        key = (task.number, place, seed)
-        if key not in self._sound:
-            impl = Local(self.bank.tasks)
-            found = prove(claim, impl, task.name, seed=seed, examples=self.rules.examples(claim), shrink=False)
-            self._sound[key] = found.passed
-        return self._sound[key]
+    def public(self, claim: Claim) -> list[tuple[Any, ...]]:
+        """The cases that everybody may see."""
+        return self._made(claim, PUBLIC_SEED, self.rules.cases(claim, self.rules.public))
+
+    def hidden(self, claim: Claim, seeds: tuple[int, int]) -> list[tuple[Any, ...]]:
+        """A student's own: so many of twice as many of the course, which are made once for all students."""
+        most = self.rules.cases(claim, self.rules.hidden)
+        pool = self._made(claim, seeds[0], 2 * most)
+        chosen = sorted(random.Random(seeds[1]).sample(range(len(pool)), min(most, len(pool))))
+        return [pool[i] for i in chosen]
+
+    def _made(self, claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
+        key = (id(claim), seed)
+        if key not in self._cases:
+            self._cases[key] = cases_of(claim, seed, examples)
+        return self._cases[key]
 
 
 def refusal(lacking: list[sandbox.Layer]) -> str:
@@ -205,12 +220,13 @@ class _One:
         seeds = self.seeds[task.number]
         public, hidden = _Proof(), _Proof()
         with self.remote(task, self.lives) as remote:
-            for place, claim in enumerate(claims):
-                public.verdicts.append(self.smallest(claim, task, remote, place))
-            line = getattr(remote.last, "line", 0) if remote.last is not None else 0
+            public.verdicts = [self.smallest(claim, task, remote) for claim in claims]
+            line = getattr(remote.last, "line", 0)
             cause = self.cause(task, next(_worst(public), None))
             for place, claim in enumerate(claims):
-                again = self.verdict(claim, task, remote, place, seeds[place]) if claim.strategies else None
+                again = None
+                if claim.strategies:
+                    again = self.verdict(claim, task, remote, self.grader.hidden(claim, seeds[place]))
                 hidden.verdicts.append(again or public.verdicts[place])
             if remote.spent:
                 self.lives = 1
@@ -220,29 +236,31 @@ class _One:
             line = 0
         return _task_record(task, public, hidden, cause, line)
 
-    def smallest(self, claim: Claim, task: Task, remote: Remote, place: int) -> Verdict:
-        """The verdict with public seeds; where it is worth it, of the smallest case that fails."""
-        found = self.verdict(claim, task, remote, place, PUBLIC_SEED)
+    def smallest(self, claim: Claim, task: Task, remote: Remote) -> Verdict:
+        """The verdict on the public cases; where it is worth it, of the smallest case that fails."""
+        found = self.verdict(claim, task, remote, self.grader.public(claim))
         if found.passed or found.kind in ENDING or not claim.strategies:
             return found
-        shrunk = self.verdict(claim, task, remote, place, PUBLIC_SEED, shrink=True)
-        return found if shrunk.passed or shrunk.kind in FATAL else shrunk
+        most = self.rules.cases(claim, self.rules.public)
+        shrunk = prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=most, tries=TRIES)
+        return found if shrunk.passed or shrunk.kind in ENDING else shrunk
 
-    def verdict(
-        self, claim: Claim, task: Task, remote: Remote, place: int, seed: int, *, shrink: bool = False
-    ) -> Verdict:
-        """A claim's verdict. What only a lost worker or a late answer says is asked once more, while lives are left."""
-        for _ in range(1 if shrink else 2):
-            found = prove(claim, remote, task.name, seed=seed, examples=self.rules.examples(claim), shrink=shrink)
+    def verdict(self, claim: Claim, task: Task, remote: Remote, cases: list[tuple[Any, ...]]) -> Verdict:
+        """A claim's verdict. What only a lost worker or a late answer says is asked once more, while lives are left.
+
+        What the reference fails as well is a fault of the claim, and costs nobody anything.
+        """
+        for _ in range(2):
+            found = prove_on(claim, cases, remote, task.name)
             if found.kind not in FATAL:
                 break
-        if not found.passed and found.kind not in ENDING and not self.grader.sound(claim, task, place, seed):
-            self.problems.append(
-                tr("{number} “{what}”: the reference fails it too with seed {seed}; it counts as met",
-                   number=task.number, what=claim.what, seed=seed)
-            )  # fmt: skip
-            return Verdict(claim, True, examples=found.examples)
-        return found
+        if found.passed or found.kind in ENDING or prove_on(claim, cases, Local(self.bank.tasks), task.name).passed:
+            return found
+        self.problems.append(
+            tr("{number} “{what}”: the reference fails it too, so it counts as met", number=task.number,
+               what=claim.what)
+        )  # fmt: skip
+        return Verdict(claim, True, examples=found.examples)
 
     def cause(self, task: Task, verdict: Verdict | None) -> Cause | None:
         """What the doctor says; he asks a worker of his own. His own failure costs nobody anything."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 
-PUBLIC_SEED = 2018
 VARIABLE = "MINILM_SECRET"
 SHORTEST = 16  # letters of a secret
 
@@ -34,8 +33,8 @@ class Secret:
         """By which it is known again; it tells nothing about the secret."""
         return hmac.digest(self.key, b"the name of this secret", "sha256").hex()[:16]
 
-    def seed(self, lesson: str, student: str, task: str, claim: int) -> int:
-        """Of one property's hidden cases."""
+    def seed(self, lesson: str, student: str | None, task: str, claim: int) -> int:
+        """Of a student's hidden cases of one property; None: of all those of the course."""
         said = json.dumps([lesson, student, task, claim]).encode()
         return int.from_bytes(hmac.digest(self.key, said, hashlib.sha256)[:8])
 
