@@ -213,6 +213,11 @@ def _clean(text: str, lines: int = 4) -> str:
 
 
 def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Two columns; off a terminal, lines that nothing wraps."""
+    if not console.is_terminal:
+        for label, text in rows:
+            typer.echo(f"{label:<{LABEL}}" + text.replace("\n", "\n" + " " * LABEL))
+        return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True, min_width=LABEL - 2)
     grid.add_column(overflow="fold")

@@ -152,7 +152,7 @@ class _Run:
             self._remember(case, error.kind, str(error), error.expected, error.got)
             raise
         except Raised as error:
-            if not error.fatal or self.failure is None:  # what ends the search for a smaller case was not sought
+            if error.kind != "time" or self.failure is None:  # the time may have gone in the search for a smaller case
                 self._remember(case, error.kind, str(error))
             if error.fatal:
                 raise _Fatal(error.kind) from error
