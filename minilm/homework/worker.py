@@ -79,6 +79,8 @@ def serve(question: int, answer: int, tasks: dict[str, Task] | None = None) -> N
         while True:
             frame = channel.next()
             kind, data = answers.to(frame)
+            with contextlib.suppress(BaseException):  # what was printed comes before the answer
+                sys.stdout.flush()
             try:
                 channel.reply(kind, data)
             except WireError as error:
