@@ -111,7 +111,7 @@ def _summary(outcome: Any, out: Path) -> None:
     if missing:
         say(tr("these layers of the sandbox did not stand: {layers} (see `minilm doctor`)", layers=", ".join(missing)))
     rows = []
-    tasks = [task for task in (outcome.records[0].tasks if outcome.records else ())]
+    tasks = outcome.records[0].tasks if outcome.records else ()
     for i, task in enumerate(tasks):
         found = [record.tasks[i] for record in outcome.records if i < len(record.tasks)]
         solved = sum(one.state == "solved" for one in found)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numpy as np
@@ -312,7 +311,7 @@ class Batch:
         late = self.before.get("late", {}) if running else {r.student: r.late for r in outcome.records if r.late}
         self.ledger.write_batch({
             "lesson": self.lesson, "lang": self.rules.lang, "version": self.rules.version, "secret": self.secret.name,
-            "cases": [self.rules.public, self.rules.hidden, self.rules.share], "limits": asdict(self.rules.limits), "layers": layers, "late": late,
+            "cases": [self.rules.public, self.rules.hidden, self.rules.calls], "limits": asdict(self.rules.limits), "layers": layers, "late": late,
             "students": len(self.submissions), "finished": not running,
             "seconds": outcome.seconds, "problems": outcome.problems, "lost": outcome.lost,
         })  # fmt: skip

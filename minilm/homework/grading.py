@@ -10,7 +10,7 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,8 +44,8 @@ ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")  # which differs from run to run
 
 @dataclass(frozen=True)
 class Rules:
-    """What all submissions of a batch are graded by. public, hidden: cases of each property; share, least: where its
-    author allows but few, since each takes long, this share of them, and at least so many.
+    """What all submissions of a batch are graded by. public, hidden: cases of each property. calls: of a property whose
+    cases make many calls, as few cases as make this many together, but no fewer than `least`.
 
     layers: the walls that are wanted, None for all. strict: refuse to start without those that a strict grader needs.
     """
@@ -54,18 +54,12 @@ class Rules:
     lang: str = "en"
     public: int = PUBLIC_CASES
     hidden: int = 50
-    share: float = 0.25
+    calls: int = 160
     least: int = 4
     layers: tuple[str, ...] | None = None
     strict: bool = False
     limits: Limits = LIMITS
     version: str = minilm.__version__
-
-    def cases(self, claim: Claim, most: int) -> int:
-        """How many cases of a claim are tried."""
-        if claim.examples is None:
-            return most
-        return min(most, claim.examples, max(self.least, math.ceil(self.share * claim.examples)))
 
 
 @dataclass(frozen=True)
@@ -103,6 +97,7 @@ class Grader:
                 raise ConfigError(refusal(lacking))
             self.references = Zygote(lesson=self.bank.about.folder)
         self._cases: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
+        self._calls: dict[int, float] = {}
 
     def __enter__(self) -> "Grader":
         return self
@@ -125,20 +120,51 @@ class Grader:
 
     def public(self, claim: Claim) -> list[tuple[Any, ...]]:
         """The cases that everybody may see."""
-        return self._made(claim, PUBLIC_SEED, self.rules.cases(claim, self.rules.public))
+        return self._made(claim, PUBLIC_SEED, self.rules.public)[: self._fewer(claim, self.rules.public)]
 
     def hidden(self, claim: Claim, seeds: tuple[int, int]) -> list[tuple[Any, ...]]:
         """A student's own: so many of twice as many of the course, which are made once for all students."""
-        most = self.rules.cases(claim, self.rules.hidden)
+        most = self._fewer(claim, self.rules.hidden)
         pool = self._made(claim, seeds[0], 2 * most)
         chosen = sorted(random.Random(seeds[1]).sample(range(len(pool)), min(most, len(pool))))
         return [pool[i] for i in chosen]
 
+    def _fewer(self, claim: Claim, most: int) -> int:
+        """As many cases as the calls allow that they make of the reference: the same on every machine."""
+        if id(claim) not in self._calls:
+            cases = self._made(claim, PUBLIC_SEED, self.rules.public)
+            task = self.bank.tasks[claim.number]
+            counted = Counted(self.bank.tasks)
+            prove_on(claim, cases, counted, task.name)
+            earlier = {other.name for other in self.bank.tasks.values()} & set(task.function.__code__.co_names)
+            each = 1 + 2 * len(earlier)  # what it asks of earlier tasks goes to another process, and back
+            self._calls[id(claim)] = max(1.0, each * counted.calls / max(1, len(cases)))
+        return min(most, max(self.rules.least, int(self.rules.calls / self._calls[id(claim)])))
+
     def _made(self, claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
         key = (id(claim), seed)
         if key not in self._cases:
-            self._cases[key] = cases_of(claim, seed, examples)
+            few = math.ceil(claim.examples / 2) if claim.examples else examples  # its author says that each takes long
+            self._cases[key] = cases_of(claim, seed, min(few, examples))
         return self._cases[key]
+
+
+class Counted(Local):
+    """The reference, and how often it was asked."""
+
+    def __init__(self, tasks: Mapping[str, Task]):
+        super().__init__(tasks)
+        self.calls = 0
+
+    def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        self.calls += 1
+        return super().call(name, arguments)
+
+    def gradient(
+        self, name: str, arguments: Sequence[Any], wrt: Sequence[int], cotangents: Sequence[Any]
+    ) -> list[Any] | None:
+        self.calls += 1
+        return super().gradient(name, arguments, wrt, cotangents)
 
 
 def refusal(lacking: list[sandbox.Layer]) -> str:
@@ -241,8 +267,7 @@ class _One:
         found = self.verdict(claim, task, remote, self.grader.public(claim))
         if found.passed or found.kind in ENDING or not claim.strategies:
             return found
-        most = self.rules.cases(claim, self.rules.public)
-        shrunk = prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=most, tries=TRIES)
+        shrunk = prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=self.rules.public, tries=TRIES)
         return found if shrunk.passed or shrunk.kind in ENDING else shrunk
 
     def verdict(self, claim: Claim, task: Task, remote: Remote, cases: list[tuple[Any, ...]]) -> Verdict:
