@@ -35,7 +35,9 @@ class _Line:
     def of(cls, text: str) -> "_Line":
         found = list(PIECE.finditer(text))
         ends = [0, *(one.end() for one in found)]
-        return cls(text, tuple(m[0] for m in found), tuple(text[e : m.start()] for e, m in zip(ends, found, strict=False)))
+        return cls(
+            text, tuple(m[0] for m in found), tuple(text[e : m.start()] for e, m in zip(ends, found, strict=False))
+        )
 
     @property
     def built(self) -> list[str]:
