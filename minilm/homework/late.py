@@ -1,4 +1,4 @@
-"""Handed in late: a table of times, a deadline and a rule such as "10% per day, at most 50%" give the points to take off.
+"""Handed in late: times, a deadline and a rule such as "10% per day, at most 50%" give the points to take off.
 
 Every unit that has begun counts whole, and a share is of the points that the homework gives in all, as Canvas has it;
 "10% of earned per day" takes it of what the student has earned. Grace excuses who comes within it, and shifts nothing.

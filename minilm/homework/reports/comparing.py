@@ -1,10 +1,13 @@
-"""Expected and got as text, one above the other or side by side, so that the eye finds where they differ."""
+"""Expected and got as text, one above the other or side by side, so that the eye finds where they differ.
+
+Where `minilm.homework.shown.beside` put a star behind the numbers that differ, these are they, and no others.
+"""
 
 import re
 from dataclasses import dataclass
 
 PIECE = re.compile(r"[^\s\[\](){},]+|[\[\](){},]")
-NUMBER = re.compile(r"([-+]?(?:\d+|nan|inf|True|False))((?:\.\d*)?(?:e[-+]?\d+)?)")
+NUMBER = re.compile(r"([-+]?(?:\d+|nan|inf|True|False))((?:\.\d*)?(?:e[-+]?\d+)?)(\*?)")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ def compare(expected: str, got: str) -> tuple[list[Row], list[Row]]:
     if [line.built for line in left] != [line.built for line in right]:
         return _whole(left, right), _whole(right, left)
     widths = _widths([*left, *right])
-    rows = [(_aligned(a, b, widths), _aligned(b, a, widths)) for a, b in zip(left, right, strict=True)]
+    starred = any(number[3] for line in (*left, *right) for number in line.numbers)
+    rows = [
+        (_aligned(a, b, widths, starred), _aligned(b, a, widths, starred)) for a, b in zip(left, right, strict=True)
+    ]
     return [a for a, _ in rows], [b for _, b in rows]
 
 
@@ -77,16 +83,21 @@ def _widths(lines: list[_Line]) -> list[tuple[int, int]]:
     return [tuple(max(len(n[part]) for n in columns[i]) for part in (1, 2)) for i in range(len(columns))]  # type: ignore
 
 
-def _aligned(line: _Line, other: _Line, widths: list[tuple[int, int]]) -> Row:
-    spans, column = [], 0
+def _aligned(line: _Line, other: _Line, widths: list[tuple[int, int]], starred: bool) -> Row:
+    spans, column, room = [], 0, ""
     for i, (piece, gap) in enumerate(zip(line.pieces, line.gaps, strict=True)):
-        spans.append(Span(gap if i == 0 else " " * (bool(gap) or bool(other.gaps[i])), False))
-        if found := NUMBER.fullmatch(piece):
+        found = NUMBER.fullmatch(piece)
+        if piece != ",":
+            gap = gap if i == 0 else " " * ((bool(gap) or bool(other.gaps[i])) and piece not in "])}")
+            spans.append(Span(room + gap, False))
+            room = ""
+        if found:
             before, after = widths[column]
             column += 1
-            spans += [Span(" " * (before - len(found[1])), False), Span(piece, piece != other.pieces[i]),
-                      Span(" " * (after - len(found[2])), False)]  # fmt: skip
+            differs = bool(found[3]) if starred else piece != other.pieces[i]
+            spans += [Span(" " * (before - len(found[1])), False), Span(found[1] + found[2], differs)]
+            room = " " * (after - len(found[2]))  # a comma comes before it
         else:
             spans.append(Span(piece, False))
-    shown = tuple(span for span in spans if span.text)
+    shown = tuple(span for span in (*spans, Span(room, False)) if span.text)
     return Row(shown, any(span.differs for span in shown))

@@ -10,9 +10,6 @@ from minilm.homework.reports.comparing import Row
 from minilm.homework.reports.telling import Failure, failures, held, notes, summary, worked
 from minilm.i18n import tr
 
-SURROGATES = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
-
-
 def results(record: Record) -> str:
     """The JSON, in the language in use. Nothing in it is HTML: its texts are shown as they are."""
     found = failures(record)
@@ -29,7 +26,7 @@ def results(record: Record) -> str:
         "stdout_visibility": "hidden",
         "tests": [_test(task, found) for task in record.tasks if not worked(task)],
     }
-    return json.dumps(data, ensure_ascii=False, indent=1).translate(SURROGATES) + "\n"
+    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
 def _test(task: TaskRecord, found: list[Failure]) -> dict[str, Any]:

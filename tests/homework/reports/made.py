@@ -62,6 +62,7 @@ def plain(student: str = "ana", **changed) -> Record:
         "[[1.  0.]\n [0.5 0.5]]", "[[1.  0.25]\n [0.5 0.5]]",
     )  # fmt: skip
     secret = ClaimRecord("the future is not read", False, 20, "value")
+    slow = replace(lost, kind="time", message="no answer within 2 s", expected="", got="")
     cause = Cause("wrong_axis", "The sum runs along the wrong axis", (), "softmax_over_queries", "Which axis?", "l03")
 
     def task(number, state, earned, kind="", message="", **more):
@@ -71,7 +72,7 @@ def plain(student: str = "ana", **changed) -> Record:
     tasks = (
         task("L3.1", "solved", 2, public=(held,), hidden=(held,)),
         task("L3.2", "partial", 1, "value", lost.message, public=(held, lost), hidden=(held, secret), cause=cause),
-        task("L3.3", "failed", 0, "time", "no answer within 2 s", line=7, public=(replace(lost, kind="time"),),
+        task("L3.3", "failed", 0, "time", "no answer within 2 s", line=7, public=(slow,),
              hidden=(secret,)),
         task("L3.4", "unsolved", 0, "unsolved", "L3.4: what to do"),
         task("L3.5", "unsolved", 0, "unsolved", "L3.5: what to do"),

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 EMPTY = {"meta", "br", "rect", "line"}
 KNOWN = EMPTY | set(
-    "html head title style body a header footer main div span p h1 h2 h3 h4 strong b bdi code pre mark table thead tbody "
-    "tr th td ul li dl dt dd article svg text g details summary".split()
+    "html head title style body a header footer main div span p h1 h2 h3 h4 strong b bdi code pre mark table thead "
+    "tbody tr th td ul li dl dt dd article svg text g details summary".split()
 )
 ATTRIBUTES = set(
     "lang charset http-equiv content name class href id scope aria-hidden aria-label role tabindex data-label viewBox "

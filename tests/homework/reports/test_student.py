@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import made
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from minilm.homework.reports.cleaning import block, line
 from minilm.homework.reports.comparing import compare
 from minilm.homework.reports.gradescope import results
 from minilm.homework.reports.page import page
+from minilm.homework.shown import beside
 from minilm.i18n import speaking
 
 
@@ -193,6 +195,13 @@ class TestComparing:
             ["1.", "0.5", "10."], ["-1.", "0.25", "1."]
         ]  # fmt: skip
 
+    def test_the_stars_of_beside_say_what_differs(self):
+        texts = beside(np.array([[1.0, 0.5], [0, 10]]), np.array([[1.0, 0.25], [1e-12, 10]]))
+        assert self.marked(*texts) == [["0.50"], ["0.25"]]
+        assert self.shown(*texts) == [
+            ["[[ 1.00,    0.50],", " [ 0.00,   10.00]]"], ["[[ 1.00,    0.25],", " [ 1e-12,  10.00]]"]
+        ]  # fmt: skip
+
     def test_what_is_built_otherwise_differs_by_lines(self):
         assert self.marked("(2, 3)", "(2,)") == [["(2, 3)"], ["(2,)"]]
         assert self.marked("a\nb\nc", "a\nx") == [["b", "c"], ["x"]]
@@ -212,6 +221,6 @@ class TestComparing:
 
 
 def test_without_jinja_the_extra_is_named():
-    code = "import sys; sys.modules['jinja2'] = None\nfrom minilm.homework.reports import check_installed\ncheck_installed()"
+    code = "import sys; sys.modules['jinja2'] = None\nfrom minilm.homework import reports\nreports.check_installed()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ConfigError: reports are made by jinja2" in ran.stderr and "minilm[grade]" in ran.stderr
