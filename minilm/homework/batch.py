@@ -17,9 +17,10 @@ from minilm.homework.grading import Graded, Rules, record_of, refusal, unreadabl
 from minilm.homework.intake import Note, Submission, submissions
 from minilm.homework.lanes import Done, Lost, Work, grade_here, grade_on_cluster
 from minilm.homework.late import LatePolicy
-from minilm.homework.ledger import Entry, Ledger, digest
+from minilm.homework.ledger import Entry, Ledger, digest, folder_name
 from minilm.homework.record import Record, TaskRecord
 from minilm.homework.seeds import Secret, find_secret
+from minilm.homework.stripping import student_source
 from minilm.i18n import language, speaking, tr
 from minilm.resources import write_atomically
 
@@ -286,6 +287,8 @@ class Batch:
     def _write_all(self, outcome: Outcome) -> None:
         """What is made from all records, those that were kept too."""
         entries, sources = self.ledger.entries(), dict[str, bytes]()
+        if not outcome.layers:
+            outcome.layers = tuple(sandbox.Layer(**layer) for layer in self.before.get("layers", []))
         for student, submission in self.submissions.items():
             entry = entries.get(student)
             record = self.ledger.record(entry)
@@ -301,13 +304,22 @@ class Batch:
             if submission.source is not None:
                 sources[student] = submission.source
         self._write_batch(outcome, running=False)
-        with speaking(self.rules.lang):
-            getattr(reports, "write_batch", lambda *a: None)(
-                self.order.out, outcome.records, sources, outcome.seconds, self.order.roster
-            )
+        reports.write_batch(
+            self.order.out, outcome.records, sources, outcome.seconds, self.order.roster,
+            folders={student: folder_name(student) for student in self.submissions}, given=self._given(),
+            layers=[layer.name for layer in outcome.layers if layer.active], lang=self.rules.lang,
+        )  # fmt: skip
+
+    def _given(self) -> list[bytes]:
+        """The student's file as it was given out, in each language."""
+        texts = []
+        for lang in ("en", "es"):
+            with speaking(lang):
+                texts.append(student_source(self.bank.about).encode())
+        return texts
 
     def _write_batch(self, outcome: Outcome, *, running: bool) -> None:
-        layers = [asdict(layer) for layer in outcome.layers] or self.before.get("layers", [])
+        layers = [asdict(layer) for layer in outcome.layers]
         late = self.before.get("late", {}) if running else {r.student: r.late for r in outcome.records if r.late}
         self.ledger.write_batch({
             "lesson": self.lesson, "lang": self.rules.lang, "version": self.rules.version, "secret": self.secret.name,
