@@ -56,7 +56,7 @@ class Order:
 
 @dataclass
 class Outcome:
-    """What came of it. graded, kept: how many students; lost: those who could not be graded, through a fault of ours."""
+    """What came of it. graded, kept: how many students; lost: those who could not be graded, by a fault of ours."""
 
     records: list[Record] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -323,8 +323,8 @@ class Batch:
         late = self.before.get("late", {}) if running else {r.student: r.late for r in outcome.records if r.late}
         self.ledger.write_batch({
             "lesson": self.lesson, "lang": self.rules.lang, "version": self.rules.version, "secret": self.secret.name,
-            "cases": [self.rules.public, self.rules.hidden, self.rules.calls], "limits": asdict(self.rules.limits), "layers": layers, "late": late,
-            "students": len(self.submissions), "finished": not running,
+            "cases": [self.rules.public, self.rules.hidden, self.rules.calls], "limits": asdict(self.rules.limits),
+            "layers": layers, "late": late, "students": len(self.submissions), "finished": not running,
             "seconds": outcome.seconds, "problems": outcome.problems, "lost": outcome.lost,
         })  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One submission to one record: every property of every task, with seeds that all may know and with seeds that none can.
+"""One submission to one record: every property of every task, with seeds that all may know and seeds that none can.
 
 The two are kept apart. What a worker has answered in public cases, and what the doctor has asked, is over before the
 first hidden case reaches that worker, and after it nothing is taken from there but whether a property held. So no
@@ -26,13 +26,13 @@ from minilm.homework.assignment import Asked
 from minilm.homework.diagnosis import diagnose
 from minilm.homework.diagnosis.diagnosing import ENDING, UNKNOWN
 from minilm.homework.failures import explain
+from minilm.homework.home import PUBLIC_CASES, PUBLIC_SEED, TRIES
 from minilm.homework.intake import Submission
 from minilm.homework.limits import MIB, Limits
 from minilm.homework.record import Cause, ClaimRecord, Record, TaskRecord
 from minilm.homework.remote import FATAL, Remote
-from minilm.homework.home import PUBLIC_CASES, PUBLIC_SEED, TRIES
 from minilm.homework.shown import beside, shown
-from minilm.homework.zygote import Worker, Zygote
+from minilm.homework.zygote import Allowance, Worker, Zygote
 from minilm.i18n import speaking, tr
 
 LIVES = 3  # workers that a task may lose; once one has lost them all, the tasks after it have one each
@@ -53,8 +53,8 @@ class Rules:
     lesson: str
     lang: str = "en"
     public: int = PUBLIC_CASES
-    hidden: int = 50
-    calls: int = 160
+    hidden: int = 100
+    calls: int = 120
     least: int = 4
     layers: tuple[str, ...] | None = None
     strict: bool = False
@@ -77,7 +77,7 @@ Seeds = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 class Grader:
-    """A lesson's bank and two warm processes: one that forks workers for submissions, one for the lesson's own answers."""
+    """A lesson's bank, and two warm processes: one for submissions, one for the lesson's own answers."""
 
     def __init__(self, rules: Rules):
         if rules.version != minilm.__version__:
@@ -216,11 +216,11 @@ class _One:
             kind, found = worker.request("look", {"source": np.frombuffer(self.source, np.uint8)})
         return tuple((line, _clean(what)) for line, what in found) if kind == "value" else ()
 
-    def start(self, until: float = math.inf) -> Worker:
-        return self.grader.zygote.start(self.source, self.rules.limits, self.grader.plain, until)
+    def start(self, allowance: Allowance | None = None) -> Worker:
+        return self.grader.zygote.start(self.source, self.rules.limits, self.grader.plain, allowance)
 
     def load(self) -> tuple[str, str, int] | None:
-        """Run the file once, twice if time or its process ran out: why no task can be asked, its kind, text and line."""
+        """Run the file, once more if time or its process ran out: why no task can be asked, as kind, text and line."""
         for _ in range(2):
             with self.start() as worker:
                 self.printed = _clean(worker.printed, PRINTED) if worker.failure is None else ""
@@ -235,9 +235,9 @@ class _One:
 
     @contextmanager
     def remote(self, task: Task, lives: int) -> Iterator[Remote]:
-        until = time.monotonic() + BUDGET
+        allowance = Allowance(BUDGET)
         references = self.grader.references
-        with Remote(lambda: self.start(until), self.bank.tasks, task.number, references=lambda: references.start(),
+        with Remote(lambda: self.start(allowance), self.bank.tasks, task.number, references=lambda: references.start(),
                     lives=lives) as remote:  # fmt: skip
             yield remote
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,9 @@ class Nursery:
         gc.collect()
         gc.freeze()  # so that a worker's collections do not copy what it shares
 
-    def say(self, data: dict[str, Any]) -> None:
+    def say(self, data: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         with contextlib.suppress(OSError):
-            self.control.sendall(json.dumps(data).encode() + b"\n")
+            socket.send_fds(self.control, [json.dumps(data).encode() + b"\n"], descriptors)
 
     def serve(self) -> None:
         while True:
@@ -120,7 +121,9 @@ class Nursery:
                 for fd in descriptors:
                     os.close(fd)
                 self.live[request["id"]] = pid, request["uid"]
-                self.say({"pid": pid})
+                self.say({"pid": pid}, handle := _handle(pid))
+                for fd in handle:
+                    os.close(fd)
             else:
                 self.say(self.end(request["id"]))
         for number in list(self.live):
@@ -217,6 +220,13 @@ class Nursery:
                     os.kill(orphan, signal.SIGKILL)
                 with contextlib.suppress(OSError):
                     os.waitpid(orphan, 0)
+
+
+def _handle(pid: int) -> list[int]:
+    """A descriptor of a process, by which it has its number in the trusted side's eyes; none where there is no such."""
+    with contextlib.suppress(OSError, AttributeError):
+        return [os.pidfd_open(pid)]
+    return []
 
 
 def _children() -> set[int]:
