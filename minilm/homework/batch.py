@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 
-from minilm.course.banks import FILES, Bank, find_lesson, load
+from minilm.course.banks import FILES, Bank, find_lesson, find_lessons, load
 from minilm.course.marks import Task
 from minilm.errors import ConfigError
 from minilm.homework import reports, sandbox
@@ -90,8 +90,9 @@ class Batch:
         self.notices: list[str] = []
         self.bank = self._lesson()
         layers = (*sandbox.LAYERS, "bwrap") if order.bwrap else None
-        short = self.bank.about.short
-        self.lesson = short if find_lesson(short).folder == self.bank.about.folder else str(self.bank.about.folder)
+        folder = self.bank.about.folder
+        ours = folder.resolve() in [about.folder.resolve() for about in find_lessons()]
+        self.lesson = self.bank.about.short if ours else str(folder.resolve())
         self.rules = Rules(self.lesson, order.lang or self.before.get("lang") or language(), layers=layers,
                            strict=order.strict)  # fmt: skip
         if order.strict and order.scheduler is None:
@@ -117,7 +118,7 @@ class Batch:
         if name is None:
             raise ConfigError(tr("of which lesson is it the homework? Say it with --lesson"))
         bank = load(find_lesson(name))
-        if before and find_lesson(before).folder != bank.about.folder:
+        if before and find_lesson(before).folder.resolve() != bank.about.folder.resolve():
             raise ConfigError(
                 tr("{path} holds a batch of {before}, not of {lesson}", path=order.out, before=before,
                    lesson=bank.about.short)
