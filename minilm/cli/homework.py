@@ -1,4 +1,4 @@
-"""`minilm homework`: a lesson's homework given out and handed in."""
+"""`minilm homework`: a lesson's homework given out, tried at home, and handed in."""
 
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,23 @@ def release(
     solve = [task for task in made.tasks if not task.worked]
     total = sum(task.points for task in solve)
     typer.echo(tr("{n} tasks, {points:g} points; give out the whole folder", n=len(solve), points=total))
+
+
+@app.command("check", help=tr("Try your homework: what holds, and for what fails the smallest case, why, what to do."))
+def check(
+    file: Path = typer.Argument(help=tr("Your .py or .ipynb.")),
+    task: list[str] = typer.Option(None, help=tr("Only this task, as L3.2 or by its name; may be given again.")),
+    watch: bool = typer.Option(False, "--watch", help=tr("Again whenever the file changes, until Ctrl-C.")),
+    lesson: str = typer.Option(None, help=tr("Which lesson's homework it is; found out if not given.")),
+    cases: int = typer.Option(None, min=6, help=tr("The cases that each property is tried on; 12 if not given.")),
+) -> None:
+    from minilm.cli import check as checking
+    from minilm.homework.home import PUBLIC_CASES
+
+    if watch:
+        return checking.watch(file, task or [], lesson, cases or PUBLIC_CASES)
+    good = checking.check_once(file, task or [], lesson, cases or PUBLIC_CASES)
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command("pack", help=tr("Make the zip to hand in, and check it: does it import, and what is still unsolved?"))

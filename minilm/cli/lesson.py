@@ -114,24 +114,33 @@ def check(
     examples: int = typer.Option(100, min=1, help=tr("Most cases for each claim and answer.")),
     seed: int = typer.Option(0, min=0, help=tr("What the cases are made from.")),
     mutants: bool = typer.Option(False, "--mutants", help=tr("A line for each wrong answer too: what refused it.")),
+    fewest_mutants: int = typer.Option(8, min=0, help=tr("The fewest wrong answers that a task may have.")),
+    fewest_variants: int = typer.Option(3, min=0, help=tr("The fewest right answers besides the reference.")),
 ) -> None:
     from minilm.course.banks import find_lesson, find_lessons, load
     from minilm.course.executing import keep_notes_away
+    from minilm.course.tables import table
 
     keep_notes_away()
     rows: list[tuple[tuple[str, ...], bool]] = []  # each line, and whether it is bad
+    summary: list[tuple[tuple[str, ...], bool]] = []  # the same of each task
     killed, survived = 0, 0
     for about in [find_lesson(name)] if name else find_lessons():
         tasks, own = _check(load(about), seed, examples)
         for found in tasks:
             killed, survived = killed + len(found.killed), survived + len(found.survivors)
-            n = len(found.killed) + len(found.survivors)
-            rows += [(_claim_row(c, n), bool(c.failed or c.passed)) for c in found.claims]
+            summary.append(_task_row(found, fewest_mutants, fewest_variants))
+            rows += [(_claim_row(c, found.mutants), bool(c.failed or c.passed)) for c in found.claims]
             rows += [(_mutant_row(found.task, *kill), False) for kill in found.killed if mutants]
             rows += [(_mutant_row(found.task, mutant, None), True) for mutant in found.survivors]
         rows += [(_claim_row(c, None), bool(c.failed)) for c in own]
-    _show(rows, killed, survived)
-    raise typer.Exit(1 if any(bad for _, bad in rows) else 0)
+    _show(rows)
+    columns = [tr("task"), tr("of"), tr("mutants killed"), tr("variants pass"), tr("zeros, ones pass"), tr("verdict")]
+    table(columns, [row for row, _ in summary], [bad for _, bad in summary])
+    n = killed + survived
+    share = "100" if not survived else f"{100 * killed / n:.1f}"
+    typer.echo(tr("{killed} of {n} mutants killed, {share} %", killed=killed, n=n, share=share))
+    raise typer.Exit(1 if any(bad for _, bad in [*rows, *summary]) else 0)
 
 
 def _check(bank: Any, seed: int, examples: int) -> tuple[list[Any], list[Any]]:
@@ -169,11 +178,22 @@ def _mutant_row(task: Any, mutant: Any, verdict: Any) -> tuple[str, ...]:
     return task.number, task.name, tr("mutant {name}", name=mutant.misconception), "", "", end
 
 
-def _show(rows: list[tuple[tuple[str, ...], bool]], killed: int, survived: int) -> None:
+def _task_row(found: Any, mutants: int, variants: int) -> tuple[tuple[str, ...], bool]:
+    """A task's line, and whether anything in it is not as it should be."""
+    refused = {how for checked in found.claims for how, _ in checked.failed}
+    passed = sorted({what for checked in found.claims for what in checked.passed})
+    wrong = [tr("{n} mutants; {least} are wanted", n=found.mutants, least=mutants)] * (found.mutants < mutants)
+    wrong += [tr("{n} variants; {least} are wanted", n=found.variants, least=variants)] * (found.variants < variants)
+    wrong += [tr("the reference is refused")] * ("reference" in refused)
+    good = found.variants - len(refused - {"reference"})
+    verdict = "; ".join(wrong) or (tr("good") if found.perfect else tr("BAD"))
+    counts = f"{len(found.killed)}/{found.mutants}", f"{good}/{found.variants}"
+    row = found.task.number, found.task.name, *counts, ", ".join(passed) or tr("none"), verdict
+    return row, bool(wrong) or not found.perfect
+
+
+def _show(rows: list[tuple[tuple[str, ...], bool]]) -> None:
     from minilm.course.tables import table
 
     columns = [tr("claim"), tr("of"), tr("what"), tr("right answers"), tr("first to kill"), tr("verdict")]
     table(columns, [row for row, _ in rows], [bad for _, bad in rows])
-    n = killed + survived
-    share = "100" if not survived else f"{100 * killed / n:.1f}"
-    typer.echo(tr("{killed} of {n} mutants killed, {share} %", killed=killed, n=n, share=share))

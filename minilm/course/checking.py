@@ -8,6 +8,7 @@ from minilm.course.implementations import Constant, Implementation, Local
 from minilm.course.marks import Claim, Mutant, Task
 from minilm.course.proving import Verdict, prove
 
+MUTANTS, VARIANTS = 8, 3  # the fewest that a task should have, besides the reference
 RIGHT, WRONG = 100, 100  # most cases that a claim is tried on for right answers and constants, and for mutants
 
 
@@ -31,6 +32,11 @@ class CheckedTask:
     claims: list[Checked]
     killed: list[tuple[Mutant, Verdict]] = field(default_factory=list)  # each with the first verdict against it
     survivors: list[Mutant] = field(default_factory=list)  # those that no claim refuses
+    variants: int = 0  # how many right answers there are besides the reference
+
+    @property
+    def mutants(self) -> int:
+        return len(self.killed) + len(self.survivors)
 
     @property
     def perfect(self) -> bool:
@@ -50,6 +56,7 @@ def check_task(
     """Run every claim of a task on everything in the bank; a run ends with the first case that fails."""
     claims = bank.claims_of(task.number)
     found = CheckedTask(task, [Checked(claim, task.name) for claim in claims])
+    found.variants = len(bank.variants_of(task.number))
 
     def verdict(claim: Claim, impl: Implementation, n: int) -> Verdict:
         return prove(claim, impl, task.name, seed=seed, examples=n, shrink=False)

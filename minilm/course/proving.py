@@ -1,10 +1,11 @@
 """Running a claim: hypothesis makes the cases from a seed, and the verdict says what was met, or what was not."""
 
 import contextlib
+import copy
 import sys
 import unittest
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,21 +45,56 @@ def prove(
     seed: int = 0,
     examples: int | None = None,
     shrink: bool = True,
+    tries: int | None = None,
 ) -> Verdict:
     """Try a claim on cases made from the seed, against `impl` if it is about a task, whose function is named `task`.
 
     examples: how many cases, or as many as the claim allows if these are fewer. shrink: look for the smallest failing
-    case; without it the first one is reported. The same seed gives the same cases, whatever was run before. An
+    case; without it the first one is reported. tries: the most cases that the search for a smaller one may take; then
+    the smallest of them is reported. The same seed gives the same cases, whatever was run before. An
     implementation fails a claim as well if in all cases together it answered with nothing but one and the same number.
     """
     if claim.of_task and (impl is None or not task):
         raise ConfigError(
             tr("{number} is about a task: it needs an implementation and the task's name", number=claim.number)
         )
-    run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
+    run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None, tries)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return run.all(seed, min(examples or EXAMPLES, claim.examples or sys.maxsize), shrink)
+
+
+def cases_of(claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
+    """The cases that `prove` makes from a seed, as long as none fails; () once for a claim that takes none."""
+    if not claim.strategies:
+        return [()]
+    found: list[tuple[Any, ...]] = []
+    run = _Run(claim, None)
+    run.one = found.append  # type: ignore[method-assign, assignment]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        run._search(seed, min(examples, claim.examples or sys.maxsize), False)
+    return found
+
+
+def prove_on(
+    claim: Claim, cases: Iterable[tuple[Any, ...]], impl: Implementation | None = None, task: str = ""
+) -> Verdict:
+    """Try a claim on cases that were made before; the first that fails is reported, and none is made smaller."""
+    from hypothesis.errors import UnsatisfiedAssumption
+
+    run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for case in cases:
+            try:
+                run.one(copy.deepcopy(case))
+            except UnsatisfiedAssumption:
+                continue
+            except (Unmet, Raised, _Unusable, _Fatal):
+                assert run.failure is not None
+                return run.failure
+        return run.end()
 
 
 class Watched(Implementation):
@@ -82,6 +118,8 @@ class Watched(Implementation):
 
     def _look(self, result: Any) -> None:
         for leaf in leaves_of(result):
+            if len(self._seen) > 1:
+                return
             for entry in np.unique(leaf)[:2].tolist() if isinstance(leaf, np.ndarray) else [leaf]:
                 if entry not in self._seen:
                     self._seen.append(entry)
@@ -90,8 +128,9 @@ class Watched(Implementation):
 class _Run:
     """One run of a claim: it remembers the last case that failed, which hypothesis leaves the smallest."""
 
-    def __init__(self, claim: Claim, impl: Watched | None):
+    def __init__(self, claim: Claim, impl: Watched | None, tries: int | None = None):
         self.claim, self.impl = claim, impl
+        self.left = sys.maxsize if tries is None else tries
         self.failure: Verdict | None = None
         self.examples = 0
 
@@ -106,6 +145,10 @@ class _Run:
             found = self._search(seed, examples, shrink)
             if found is not None:
                 return found
+        return self.end()
+
+    def end(self) -> Verdict:
+        """The verdict where no case has failed."""
         if self.impl is not None and len(self.impl._seen) < 2:
             return self._constant(self.impl)
         return Verdict(self.claim, True, examples=self.examples)
@@ -134,6 +177,10 @@ class _Run:
         """Check one case, and remember it if it fails."""
         from hypothesis.errors import HypothesisException
 
+        if self.failure is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise _Fatal("enough")
         self.examples += 1
         try:
             self.claim.check(*(() if self.impl is None else (self.impl,)), *case)
@@ -143,7 +190,8 @@ class _Run:
             self._remember(case, error.kind, str(error), error.expected, error.got)
             raise
         except Raised as error:
-            self._remember(case, error.kind, str(error))
+            if error.kind != "time" or self.failure is None:  # the time may have gone in the search for a smaller case
+                self._remember(case, error.kind, str(error))
             if error.fatal:
                 raise _Fatal(error.kind) from error
             raise
@@ -183,7 +231,8 @@ def _of_the_seed_alone() -> Iterator[None]:
 
 
 class _Fatal(unittest.SkipTest):
-    """What cost time or a process is not tried again: only a test that skips itself does hypothesis not repeat."""
+    """What cost time or a process is not tried again, nor too many cases in all: only a test that skips itself does
+    hypothesis not repeat."""
 
 
 class _Unusable(Exception):

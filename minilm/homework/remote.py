@@ -31,8 +31,8 @@ class Remote(Implementation):
 
     start: makes a worker that has the student's file, or is one already. references: makes one for the lesson's own
     functions, which answer here what the student's function asks of earlier tasks; without it, that is the file's own
-    business. lives: how many workers may be
-    lost before every further question is answered with the last failure.
+    business. alone: there is no reference, as on a student's machine, and the other tasks too are the file's own.
+    lives: how many workers may be lost before every further question is answered with the last failure.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Remote(Implementation):
         number: str,
         *,
         references: Callable[[], Worker] | None = None,
+        alone: bool = False,
         lives: int = 3,
     ):
         if number not in tasks:
@@ -50,7 +51,7 @@ class Remote(Implementation):
         self.last: Failed | None = None  # the last failure of a worker
         self._start, self._references = start, references
         self._local = Local(tasks)
-        self._others = {task.name for task in tasks.values()} - {self.task.name}
+        self._others = set() if alone else {task.name for task in tasks.values()} - {self.task.name}
         self._earlier = [t.name for t in tasks.values() if natural(t.number) < natural(number)] if references else []
         self._plain = self.task.plain
         self._worker: Worker | None = None
@@ -62,6 +63,11 @@ class Remote(Implementation):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has lost all its workers."""
+        return self._lives <= 0
 
     def close(self) -> None:
         """End the workers."""

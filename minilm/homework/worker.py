@@ -79,6 +79,8 @@ def serve(question: int, answer: int, tasks: dict[str, Task] | None = None) -> N
         while True:
             frame = channel.next()
             kind, data = answers.to(frame)
+            with contextlib.suppress(BaseException):  # what was printed comes before the answer
+                sys.stdout.flush()
             try:
                 channel.reply(kind, data)
             except WireError as error:
@@ -320,6 +322,12 @@ class References:
                 return "value", within(getattr(self, f"_{frame.kind}")(**frame.data))
         except Exception as error:
             return "failure", described(error)
+
+    def _look(self, source: np.ndarray) -> list[tuple[int, str]]:
+        """What a file has that a homework does not need; here, since to parse a stranger's text may take anything."""
+        from minilm.homework.suspicion import suspicious
+
+        return suspicious(source.tobytes())
 
     def _run(self, name: str, given: tuple, kinds: str, live: Sequence[int]) -> tuple[list[Any], Any]:
         leaves = rebuilt(list(leaves_of(given)), kinds, live)

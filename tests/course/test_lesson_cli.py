@@ -179,26 +179,36 @@ def test_an_earlier_result_counts_only_whole(folder, here, tmp_path):
         assert executing.earlier(about, out) is None
 
 
+FEW = ("--examples", 15, "--fewest-mutants", 1, "--fewest-variants", 0)
+
+
 class TestCheck:
     def test_a_good_lesson(self, folder, here):
-        status, said, _ = here("check", folder, "--examples", 15)
+        status, said, _ = here("check", folder, *FEW)
         assert status == 0 and "3 of 3 mutants killed, 100 %" in said
         assert "L7.1\tsquare\tit is x squared\t2/2\t2/2\tgood\n" in said
+        assert "L7.1\tsquare\t2/2\t1/1\tnone\tgood\nL7.2\ttotal\t1/1\t0/0\tnone\tgood\n" in said
+
+    def test_a_task_has_eight_mutants_and_three_variants(self, folder, here):
+        status, said, _ = here("check", folder, "--examples", 15)
+        assert status == 1 and "2/2\t1/1\tnone\t2 mutants; 8 are wanted; 1 variants; 3 are wanted\n" in said
+        assert here("check", folder, *FEW[:2], "--fewest-mutants", 1, "--fewest-variants", 1)[0] == 1
+        assert here("check", folder, *FEW[:2], "--fewest-mutants", 2, "--fewest-variants", 0)[0] == 1
 
     def test_what_refused_each_mutant_on_request(self, folder, here):
-        _, said, _ = here("check", folder, "--examples", 15, "--mutants")
+        _, said, _ = here("check", folder, *FEW, "--mutants")
         assert "L7.1\tsquare\tmutant square_is_double\t\t\tvalue: the squares, at (0,)\n" in said
 
     def test_a_survivor_is_named(self, folder, here):
         (folder / "mutants.py").write_text(MUTANTS.replace("x + x", "x * x"))
-        status, said, _ = here("check", folder, "--examples", 15)
+        status, said, _ = here("check", folder, *FEW)
         assert status == 1 and "L7.1\tsquare\tmutant square_is_double\t\t\tSURVIVES" in said and "keeps_the" not in said
-        assert "2 of 3 mutants killed, 66.7 %" in said
+        assert "2 of 3 mutants killed, 66.7 %" in said and "L7.1\tsquare\t1/2\t1/1\tnone\tBAD\n" in said
 
     def test_a_claim_that_refuses_the_reference_is_named(self, folder, here):
         (folder / "checks.py").write_text(CHECKS.replace("sum(x.tolist())", "sum(x.tolist()) + 1"))
-        status, said, _ = here("check", folder, "--examples", 15)
-        assert status == 1 and "reference: the sum" in said
+        status, said, _ = here("check", folder, *FEW)
+        assert status == 1 and "reference: the sum" in said and "none\tthe reference is refused\n" in said
 
 
 class TestOpen:

@@ -1,5 +1,6 @@
 """From a function that failed to the name of what is wrong with it, or to the plain admission that it is not known."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,8 @@ from minilm.i18n import tr
 TWICE = 8  # questions that are asked again, to see whether the answer stays
 ENDING = ("time", "memory", "crash", "import", "syntax", "protocol", "unsolved", "missing")  # nothing more to ask then
 UNKNOWN, NOTHING_WRONG = "unknown", "nothing"
+LOG = logging.getLogger(__name__)
+LOG.addHandler(logging.NullHandler())  # a reader of a report sees no traceback of ours
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,16 @@ def diagnose(bank: Bank, task: Task, impl: Implementation, verdict: Verdict, see
         return replace(_Visit(examination(bank, task, seed), impl, verdict).diagnosis(), read=read)
 
 
+def diagnose_safely(bank: Bank, task: Task, impl: Implementation, verdict: Verdict, seed: int = 0) -> Diagnosis:
+    """`diagnose` for those who must go on whatever happens: a fault of the doctor's own is logged, and the cause is not
+    known."""
+    try:
+        return diagnose(bank, task, impl, verdict, seed)
+    except Exception:
+        LOG.exception("%s: the diagnosis failed", task.number)
+        return Diagnosis(UNKNOWN, tr("The cause is not known: the diagnosis itself failed"))
+
+
 class _Visit:
     """One function's answers, and what follows from them."""
 
@@ -89,6 +102,8 @@ class _Visit:
     def diagnosis(self) -> Diagnosis:
         items, answers = self.ask(False)
         ended = next((a for a in answers if isinstance(a, Failed) and a.kind in ENDING), None)
+        if ended is not None and ended.kind == "time":  # for all questions together; the verdict's was in time
+            return Diagnosis(UNKNOWN, tr("The cause is not known: the function is too slow to be asked more"))
         if ended is not None:
             return Diagnosis(ended.kind, ended.text)
         if not self.stable(items, answers):
@@ -146,6 +161,7 @@ class _Visit:
 
     def altered(self, path: str, items: Sequence[Item], pairs: Sequence[Pair]) -> Iterator[Explanation]:
         """The alterations of the arguments that account for one part of the answers."""
+        items = [item for item in items if path in item.expected.leaves]  # of lists some have fewer parts than others
         order = sorted(range(len(items)), key=lambda i: (not pairs[i].wrong, -np.size(pairs[i].expected)))
         items, pairs = [items[i] for i in order], [pairs[i] for i in order]
         of = {id(pair): item for pair, item in zip(pairs, items, strict=True)}
