@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from minilm.errors import ConfigError
-from minilm.i18n import tr
+from minilm.i18n import ntr, tr
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -68,6 +68,31 @@ def pack(
         lost = sum(task.points for task in unsolved)
         typer.echo(tr("{n} tasks are unsolved, of {points:g} points", n=len(unsolved), points=lost))
     typer.echo(tr("{path}: {size} bytes, ready to hand in", path=made.path, size=made.size))
+
+
+@app.command("gradebook", help=tr("Fill in the grade sheet that Moodle or Canvas exported; the rest of it stays."))
+def gradebook(
+    folder: Path = typer.Argument(metavar="DIR", help=tr("The folder that `minilm grade --out` wrote.")),
+    sheet: Path = typer.Argument(help=tr("Moodle's grading worksheet, or Canvas's gradebook, as CSV.")),
+    out: Path = typer.Option(None, help=tr("The sheet to write; NAME.filled.csv beside it if not given.")),
+    column: str = typer.Option(None, help=tr("The heading of the column for the grades, if it is not clear.")),
+) -> None:
+    from minilm.homework.gradebook import fill, read_records
+    from minilm.resources import write_atomically
+
+    done = fill(sheet, read_records(folder), column)
+    path = out or sheet.with_name(f"{sheet.stem}.filled{sheet.suffix}")
+    write_atomically(path, done.data)
+    n = len(done.students)
+    typer.echo(ntr("{path}: {n} grade in {column}", "{path}: {n} grades in {column}", n, path=path, column=done.column))
+    if done.scaled:
+        typer.echo(tr("scaled from {of:g} points to the sheet's {top:g}", of=done.scaled[0], top=done.scaled[1]))
+    if done.left:
+        typer.echo(tr("handed in nothing, left as they are: {students}", students=", ".join(done.left)))
+    if done.locked:
+        typer.echo(tr("the sheet does not let these be changed: {students}", students=", ".join(done.locked)))
+    if done.unknown:
+        typer.echo(tr("graded, but not in the sheet: {students}", students=", ".join(done.unknown)))
 
 
 BAD = ("unsolved", "missing")

@@ -46,4 +46,12 @@ def _row(record: Record, numbers: Sequence[str], roster: Mapping[str, str]) -> l
     late = round(record.late[1], 4) if record.late else 0
     name = record.name or roster.get(record.student, "")
     state = "graded" if record.digest else "nothing"
-    return [record.student, name, state, record.points, round(record.of, 4), late, *(earned.get(n, "") for n in numbers)]
+    return [
+        record.student,
+        name,
+        state,
+        record.points,
+        round(record.of, 4),
+        late,
+        *(earned.get(n, "") for n in numbers),
+    ]

@@ -10,6 +10,7 @@ from minilm.homework.reports.comparing import Row
 from minilm.homework.reports.telling import Failure, failures, held, notes, summary, worked
 from minilm.i18n import tr
 
+
 def results(record: Record) -> str:
     """The JSON, in the language in use. Nothing in it is HTML: its texts are shown as they are."""
     found = failures(record)

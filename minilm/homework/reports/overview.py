@@ -75,7 +75,9 @@ class _People:
 
 def _is_plain(folder: str) -> bool:
     """Whether a folder's name needs no escape in an address. Others are not linked to."""
-    return bool(folder) and not folder.startswith(".") and all(c.isascii() and (c.isalnum() or c in "._-") for c in folder)
+    return (
+        bool(folder) and not folder.startswith(".") and all(c.isascii() and (c.isalnum() or c in "._-") for c in folder)
+    )
 
 
 def _facts(records: Sequence[Record], roster: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -173,7 +175,10 @@ def _slowest(records: Sequence[Record], seconds: Mapping[str, float], people: _P
 
 def _suspicious(records: Sequence[Record], people: _People) -> list[tuple[dict, list[str]]]:
     return [
-        (people.of(record.student), [tr("line {n}: {what}", n=n, what=line(what, 120)) for n, what in record.suspicious[:NAMED]])
+        (
+            people.of(record.student),
+            [tr("line {n}: {what}", n=n, what=line(what, 120)) for n, what in record.suspicious[:NAMED]],
+        )
         for record in records
         if record.suspicious
     ]

@@ -135,7 +135,9 @@ def _file(source: bytes) -> _File:
     prints: dict[int, list[int]] = defaultdict(list)
     for place, print_ in winnowed(np.array([zlib.crc32(token.encode()) for token in found], np.uint64)):
         prints[print_].append(lines[place])
-    return _File({print_: tuple(at) for print_, at in prints.items()}, hashlib.sha256("\n".join(found).encode()).digest())
+    return _File(
+        {print_: tuple(at) for print_, at in prints.items()}, hashlib.sha256("\n".join(found).encode()).digest()
+    )
 
 
 def winnowed(codes: np.ndarray) -> list[tuple[int, int]]:
