@@ -70,6 +70,30 @@ def pack(
     typer.echo(tr("{path}: {size} bytes, ready to hand in", path=made.path, size=made.size))
 
 
+@app.command("gradescope", help=tr("Make the autograder of a lesson for Gradescope: a zip to upload there."))
+def gradescope(
+    name: str = typer.Argument(help=tr("The lesson: l03, l03_attention or 3.")),
+    out: Path = typer.Option(None, help=tr("The zip to write; l03-gradescope.zip here if not given.")),
+    lang: str = typer.Option(None, help=tr("The language of what students read: en or es; yours if not given.")),
+    secret_file: Path = typer.Option(
+        None, help=tr("The file of the course's secret, from which hidden cases are made; your own if not given.")
+    ),
+) -> None:
+    from minilm.course.banks import find_lesson
+    from minilm.homework.autograder import build
+    from minilm.homework.seeds import find_secret
+    from minilm.i18n import language
+    from minilm.resources import write_atomically
+
+    about, secret = find_lesson(name), find_secret(secret_file)
+    path = out or Path(f"{about.short}-gradescope.zip")
+    write_atomically(path, build(about, lang or language(), secret.key))
+    if secret.notice:
+        typer.echo(secret.notice, err=True)
+    typer.echo(tr("{path}: upload it as the autograder; it holds the answers and the secret, show it to no student",
+                  path=path))  # fmt: skip
+
+
 @app.command("gradebook", help=tr("Fill in the grade sheet that Moodle or Canvas exported; the rest of it stays."))
 def gradebook(
     folder: Path = typer.Argument(metavar="DIR", help=tr("The folder that `minilm grade --out` wrote.")),

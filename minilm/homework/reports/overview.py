@@ -1,4 +1,4 @@
-"""The class's page: how the points are spread, which tasks and which misconceptions cost them, and where to look twice."""
+"""The class's page: how the points are spread, which tasks and misconceptions cost them, and where to look twice."""
 
 import math
 import statistics

@@ -74,7 +74,7 @@ class TestOverview:
     @given(st.lists(made.records, max_size=2), st.lists(made.texts, min_size=2, max_size=2))
     def test_a_page_is_a_page_whatever_is_in_it(self, records, names):
         who = [record.student for record in records] + names
-        alike = near_identical({name: (name * 30).encode("utf-8", "replace") for name in who})
+        alike = near_identical({name: (name[:99] * 9).encode("utf-8", "replace") for name in who})
         with speaking("en"):
             html = overview(records, alike, dict.fromkeys(who, 1.0), dict.fromkeys(names, names[0]),
                             dict.fromkeys(who, names[1]))  # fmt: skip
