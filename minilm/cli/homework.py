@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from minilm.errors import ConfigError
-from minilm.i18n import ntr, tr
+from minilm.i18n import tr
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -108,7 +108,7 @@ def gradebook(
     path = out or sheet.with_name(f"{sheet.stem}.filled{sheet.suffix}")
     write_atomically(path, done.data)
     n = len(done.students)
-    typer.echo(ntr("{path}: {n} grade in {column}", "{path}: {n} grades in {column}", n, path=path, column=done.column))
+    typer.echo(tr("{path}: filled in, column {column}: {n}", path=path, column=done.column, n=n))
     if done.scaled:
         typer.echo(tr("scaled from {of:g} points to the sheet's {top:g}", of=done.scaled[0], top=done.scaled[1]))
     if done.left:

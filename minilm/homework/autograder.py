@@ -32,7 +32,9 @@ SETUP = """\
 set -euo pipefail
 root="${AUTOGRADER:-/autograder}"
 
-fits() { command -v "$1" > /dev/null && "$1" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; }
+fits() {
+  command -v "$1" > /dev/null && "$1" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null
+}
 
 python=""
 for name in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -65,8 +67,8 @@ exec "${MINILM_PYTHON:-$root/minilm/bin/python}" -m minilm.homework.autograder "
 def build(about: About, language: str, secret: bytes) -> bytes:
     """The zip for a lesson. language: that of what students read. secret: the course's, for the hidden cases.
 
-    It holds the answers and the secret: it is for Gradescope alone. Errors: DataError where the lesson's answers are not
-    here; ConfigError for another language.
+    It holds the answers and the secret: it is for Gradescope alone. Errors: DataError where the lesson's answers are
+    not here; ConfigError for another language.
     """
     if language not in LANGUAGES:
         raise ConfigError(tr("language is {got!r}; there are {known}", got=language, known=", ".join(LANGUAGES)))

@@ -266,5 +266,5 @@ def feedback(record: Record) -> str:
             cause = line(task.cause.line, 200) if task.cause else ""
             lines.append(f"{said}, {word_of(task.state)}" + (f". {cause}" if cause else ""))
         if record.late:
-            lines.append(tr("late: {points} points are taken off", points=points(record.late[1])))
+            lines.append(tr("late; points taken off: {points}", points=points(record.late[1])))
         return "\n".join(lines).translate(NO_TAGS)

@@ -92,7 +92,8 @@ class TestGrades:
         nothing = plain("carla", digest="", tasks=tuple(replace(t, earned=0.0) for t in plain().tasks))
         found = grades([late, plain("ana"), nothing], {"bru": "Bruno", "zoe": "Zoe"}).split("\n")
         assert found == [
-            "student,name,state,points,of,late,L3.1,L3.2,L3.3,L3.4,L3.5,L3.6", "ana,Ana Díaz,graded,3.0,12,0,2,1,0,0,0,0",
+            "student,name,state,points,of,late,L3.1,L3.2,L3.3,L3.4,L3.5,L3.6",
+            "ana,Ana Díaz,graded,3.0,12,0,2,1,0,0,0,0",
             "bru,Bruno,graded,2.5,12,0.5,2,1,0,0,0,0", "carla,Ana Díaz,nothing,0.0,12,0,0.0,0.0,0.0,0.0,0.0,0.0",
             "zoe,Zoe,nothing,,,,,,,,,", "",
         ]  # fmt: skip

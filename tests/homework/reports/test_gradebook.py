@@ -80,7 +80,7 @@ class TestMoodle:
     def test_feedback_names_causes_and_holds_no_tag(self):
         told = feedback(plain(late=("1 d", 1.5)))
         assert "◐ L3.2 f2: 1 / 2, in part. The sum runs along the wrong axis" in told
-        assert told.endswith("late: 1.5 points are taken off")
+        assert told.endswith("late; points taken off: 1.5")
         task = plain().tasks[1]
         evil = plain(tasks=(replace(task, cause=replace(task.cause, line="=<script>\u202e")),))
         assert "‹script›" in feedback(evil) and "<" not in feedback(evil) and "\u202e" not in feedback(evil)
@@ -163,7 +163,12 @@ class TestCommand:
         assert not left.value.code
         assert b'grading",3.00,12.00' in (tmp_path / "sheet.filled.csv").read_bytes()
         assert sheet.read_bytes() == MOODLE.encode()
-        for text in ("1 grade in Grade", "left as they are: Ñúñez", "let these be changed: Dora", "in the sheet: 77"):
+        for text in (
+            "filled in, column Grade: 1",
+            "left as they are: Ñúñez",
+            "let these be changed: Dora",
+            "in the sheet: 77",
+        ):
             assert text in said, said
 
     def test_a_folder_without_results(self, tmp_path):
