@@ -156,7 +156,8 @@ def _causes(records: Sequence[Record], people: _People) -> list[dict[str, Any]]:
     return [
         {"number": line(key[0], 20), "name": line(key[1], 60).replace("_", " "), "hint": line(hints[key]),
          "count": len(who[key]), "share": f"{100 * len(who[key]) / len(records):.0f} %",
-         "who": [people.of(student) for student in who[key][:NAMED]], "more": tr("and {n} more", n=len(who[key]) - NAMED) if len(who[key]) > NAMED else ""}
+         "who": [people.of(student) for student in who[key][:NAMED]],
+         "more": tr("and {n} more", n=len(who[key]) - NAMED) if len(who[key]) > NAMED else ""}
         for key in order[:FEW]
     ]  # fmt: skip
 

@@ -29,7 +29,8 @@ SPANISH = (
     "Participante 11;Ana;;24,00;Sí;-;\nParticipante 13;Carla;3,50;24,00;Sí;-;\n"
 )
 CANVAS = (
-    "Student,ID,SIS User ID,SIS Login ID,Section,Homework 2 (900),Homework L03 (901),Homework Current Score (read only)\n"
+    "Student,ID,SIS User ID,SIS Login ID,Section,Homework 2 (900),Homework L03 (901),"
+    "Homework Current Score (read only)\n"
     ",,,,,Manual Posting,,\n"
     "    Points Possible,,,,,10,6,(read only)\n"
     '"Díaz, Ana",4711,S-1,ana,One,9.5,,88.1\n'
