@@ -16,5 +16,9 @@ worker.py      the untrusted side: runs a student's file and answers
 zygote.py      a warm process that forks workers; the trusted side's hold on them
 remote.py      an implementation of a lesson's tasks that is a worker: what properties are run against
 diagnosis/     the doctor: why a value or a gradient is wrong
-record.py     what grading found out about one student: all reports are made from it
+record.py      what grading found out about one student: all reports are made from it
+reports/       results.json, a student's page, the class's overview, grades.csv
+late.py        what handing in late costs
+gradebook.py   Moodle's and Canvas's sheets, filled in; sheets.py: a table of which all but some cells stays as it is
+autograder.py  a zip that grades on Gradescope
 """
