@@ -265,6 +265,7 @@ def by_fragile_processes(tmp_path, *students):
     return {w.submission.student: r for w, r in grade_here(work, Rules(str(lesson(tmp_path))), 1, fragile)}
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_replaced_and_its_student_tried_once_more(tmp_path):
     found = by_fragile_processes(tmp_path, "bea", "hugo", "ana")
     assert isinstance(found["ana"], Graded) and isinstance(found["bea"], Graded)

@@ -13,11 +13,13 @@ from minilm.homework.home import PUBLIC_CASES
 from minilm.homework.intake import Note, Submission
 from minilm.homework.record import Record
 
+SLOW = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def grader(tmp_path_factory):
     limits = dataclasses.replace(LIMITS, answer=0.3, load=0.5)
-    rules = Rules(str(lesson(tmp_path_factory.mktemp("small"))), hidden=6, calls=20, limits=limits)
+    rules = Rules(str(lesson(tmp_path_factory.mktemp("small"))), hidden=4, calls=12, limits=limits)
     with Grader(rules) as made:
         yield made
 
@@ -32,7 +34,7 @@ def states(found):
 
 
 class TestPoints:
-    @pytest.mark.parametrize("student", CLASS)
+    @pytest.mark.parametrize("student", [s if s in "ana dora" else pytest.param(s, marks=SLOW) for s in CLASS])
     def test_are_those_of_the_properties_that_hold(self, grader, student):
         assert grade(grader, CLASS[student]).record.points == POINTS[student]
 
@@ -62,6 +64,7 @@ class TestPoints:
     def test_one_task_alone(self, grader):
         assert states(grade(grader, GOOD, only=("L7.2",))) == {"L7.2": "solved"}
 
+    @SLOW
     def test_the_same_twice(self, grader):
         first, again = (grade(grader, CLASS["carl"]).record.to_json() for _ in range(2))
         assert first == again and Record.from_json(first).to_json() == first
@@ -75,7 +78,12 @@ class TestHidden:
         assert chosen[0] == chosen[2] != chosen[1] and len(chosen[0]) == grader.rules.hidden
 
     @pytest.mark.parametrize(
-        "how", ["raise ValueError(repr(seen))", "print(seen); return x", "return float(seen[0][0])"]
+        "how",
+        [
+            "raise ValueError(repr(seen))",
+            pytest.param("print(seen); return x", marks=SLOW),
+            pytest.param("return float(seen[0][0])", marks=SLOW),
+        ],
     )
     def test_no_hidden_input_is_told(self, grader, how):
         """Not by a file that tells everything it was ever asked, as soon as hidden cases begin."""
@@ -103,9 +111,9 @@ class TestTold:
         [
             ("x = 1\ndef f(:\n", "syntax", 2),
             ("import torch\n", "import", 1),
-            ("import os\nos._exit(0)\n", "crash", 0),
-            ("while True: pass\n", "time", 0),
-            ("x = bytearray(10**12)\n", "memory", 1),
+            pytest.param("import os\nos._exit(0)\n", "crash", 0, marks=SLOW),
+            pytest.param("while True: pass\n", "time", 0, marks=SLOW),
+            pytest.param("x = bytearray(10**12)\n", "memory", 1, marks=SLOW),
         ],
     )
     def test_a_file_that_cannot_be_run(self, grader, source, kind, line):
