@@ -88,13 +88,13 @@ def report(home: Home, source: bytes, numbers: Sequence[str]) -> bool:
     chosen = home.chosen(numbers)
     trouble = home.trouble(source)
     if trouble is not None:
-        _tell_trouble(trouble)
+        _tell_trouble(trouble, source)
         return False
     tested = _test(home, source, [task for task in chosen if numbers or not task.worked])
     _print_table(home, chosen, {one.task.number: one for one in tested})
     for one in tested:
         if one.state == "failed":
-            _tell(home, one, home.explain(source, one))
+            _tell(one, home.explain(source, one), source)
     waiting = [one for one in tested if one.state in ("unsolved", "missing")]
     for kind in ("unsolved", "missing"):
         names = [f"{one.task.number} {one.task.name}" for one in waiting if one.state == kind]
@@ -150,12 +150,12 @@ def _row(task: Any, one: Tested | None) -> tuple[str, ...]:
     return task.number, task.name, points, held, verdict
 
 
-def _tell_trouble(trouble: Trouble) -> None:
+def _tell_trouble(trouble: Trouble, source: bytes) -> None:
     said = explain(trouble.kind)
     console = Console(highlight=False)
     console.print(Text(said.title, style="bold red"))
     rows = [(tr("what"), _clean(trouble.message))]
-    rows += [(tr("line"), str(trouble.line))] if trouble.line else []
+    rows += [(tr("line"), line_of(source, trouble.line))] if trouble.line else []
     _print_rows(console, [*rows, (tr("try"), said.advice)])
 
 
@@ -167,34 +167,40 @@ def _tell_kind(kind: str, names: Sequence[str]) -> None:
     _print_rows(console, [(tr("try"), explain(kind).advice)])
 
 
-def _tell(home: Home, one: Tested, found: Explained) -> None:
+def _tell(one: Tested, found: Explained, source: bytes) -> None:
     """All that is known of one task that fails."""
     console = Console(highlight=False)
     said = explain(one.failed[0].kind)
     title = f"{one.task.number} {one.task.name}: {said.title}"
     console.print("")
     console.print(Rule(Text(title, style="bold red"), align="left") if console.is_terminal else Text(title))
-    rows = told(one, found, max(40, console.width - LABEL - 2))
-    _print_rows(console, rows)
+    _print_rows(console, told(one, found, source, max(40, console.width - LABEL - 2)))
 
 
-def told(one: Tested, found: Explained, width: int) -> list[tuple[str, str]]:
+def told(one: Tested, found: Explained, source: bytes, width: int) -> list[tuple[str, str]]:
     """(label, text) of a failure: what, where, with which input, expected and got, why, where to read, what to try."""
     verdict, cause = one.failed[0], found.diagnosis
     rows = [(tr("property"), verdict.claim.what), (tr("what"), _clean(verdict.message))]
-    rows += [(tr("line"), str(one.line))] if one.line else []
+    rows += [(tr("line"), line_of(source, one.line))] if one.line else []
     rows += [(tr("input"), text) for text in _inputs(verdict, width)]
     if verdict.expected is not None or verdict.got is not None:
         expected, got = beside(verdict.expected, verdict.got, width)
         rows += [(tr("expected"), expected), (tr("got"), got)]
     rows += [(tr("printed"), _clean(found.printed, lines=8))] if found.printed.strip() else []
-    if cause.line != verdict.message:
+    if cause.line != verdict.message and (cause.known or verdict.kind != "raised"):
         rows.append((tr("cause"), _clean("\n".join([cause.line, *cause.details]))))
     rows += [(tr("hint"), cause.hint)] if cause.hint else []
     rows += [(tr("read"), cause.read)] if cause.read else []
     rows.append((tr("try"), explain(verdict.kind).advice))
     others = [other.claim.what for other in one.failed[1:]]
     return [*rows, *((tr("fails too"), what) for what in others)]
+
+
+def line_of(source: bytes, line: int) -> str:
+    """A line's number and what stands in it; of a notebook, which has no numbers, that is what it is found by."""
+    lines = source.decode("utf-8", "replace").split("\n")
+    code = lines[line - 1].strip() if line <= len(lines) else ""
+    return f"{line}: {printable(code)[:200]}"
 
 
 def _inputs(verdict: Verdict, width: int) -> list[str]:
