@@ -152,8 +152,8 @@ class TestFound:
         assert "IndexError" in caplog.text
 
     def test_a_slow_one_is_not_said_to_be_endless(self, home, monkeypatch):
-        monkeypatch.setattr(homes, "LIMITS", homes.Limits(answer=5.0, wall=1.0))
-        source = with_square("import time; time.sleep(0.03); return x + x")
+        monkeypatch.setattr(homes, "LIMITS", homes.Limits(answer=5.0, wall=0.8))
+        source = with_square("import time; time.sleep(0.02); return x + x")
         rows, tested = told(home, source)
         assert tested.failed[0].kind == "value" and rows["cause"].endswith("too slow to be asked more")
 
