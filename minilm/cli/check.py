@@ -1,8 +1,9 @@
 """What `minilm homework check` shows: a table of the tasks; of what fails: what, where, why, what to do."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,15 @@ from minilm.homework.archives import printable
 from minilm.homework.failures import explain
 from minilm.homework.home import Explained, Home, Tested, Trouble, lesson, read
 from minilm.homework.shown import beside, shown
-from minilm.i18n import ntr, tr
+from minilm.i18n import tr
 
 LABEL = 12  # letters of the names beside what is told
+ADVISED = {
+    "nan": "nan",
+    "overflow": "nan",
+    "unstable": "unstable",
+    "shape": "shape",
+}  # causes that say more than a kind
 POLL, SETTLED = 0.3, 0.2  # seconds between two looks at a file; for which it must stay as it is
 
 
@@ -94,7 +101,9 @@ def report(home: Home, source: bytes, numbers: Sequence[str]) -> bool:
     _print_table(home, chosen, {one.task.number: one for one in tested})
     for one in tested:
         if one.state == "failed":
-            _tell(one, home.explain(source, one), source)
+            with _looking():
+                found = home.explain(source, one)
+            _tell(one, found, source)
     waiting = [one for one in tested if one.state in ("unsolved", "missing")]
     for kind in ("unsolved", "missing"):
         names = [f"{one.task.number} {one.task.name}" for one in waiting if one.state == kind]
@@ -117,6 +126,16 @@ def _test(home: Home, source: bytes, tasks: Sequence[Any]) -> list[Tested]:
         return [home.test(source, task, progress) for task in tasks]
 
 
+@contextlib.contextmanager
+def _looking() -> Iterator[None]:
+    """Says that something is going on, where that is a terminal: the cause may take some seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(tr("looking for the cause")):
+        yield
+
+
 def _print_table(home: Home, chosen: Sequence[Any], found: dict[str, Tested]) -> None:
     rows = [_row(task, found.get(task.number)) for task in chosen]
     bad = [one is not None and one.state != "solved" for one in (found.get(task.number) for task in chosen)]
@@ -124,9 +143,8 @@ def _print_table(home: Home, chosen: Sequence[Any], found: dict[str, Tested]) ->
     solved = [one for one in found.values() if one.state == "solved"]
     points = sum(one.task.points for one in solved)
     total = sum(one.task.points for one in found.values())
-    typer.echo(ntr("{k} of {n} task holds, {points:g} of {total:g} points, in the public cases",
-                   "{k} of {n} tasks hold, {points:g} of {total:g} points, in the public cases",
-                   len(found), k=len(solved), points=points, total=total))  # fmt: skip
+    typer.echo(tr("{k} of {n} tasks hold, {points:g} of {total:g} points, in the public cases",
+                  n=len(found), k=len(solved), points=points, total=total))  # fmt: skip
     if len(solved) == len(found):
         typer.echo(tr("A grade is made with other cases as well; pack it: minilm homework pack"))
     elif home.alone and any(one.state == "failed" for one in found.values()):
@@ -191,7 +209,7 @@ def told(one: Tested, found: Explained, source: bytes, width: int) -> list[tuple
         rows.append((tr("cause"), _clean("\n".join([cause.line, *cause.details]))))
     rows += [(tr("hint"), cause.hint)] if cause.hint else []
     rows += [(tr("read"), cause.read)] if cause.read else []
-    rows.append((tr("try"), explain(verdict.kind).advice))
+    rows.append((tr("try"), explain(ADVISED.get(cause.cause, verdict.kind)).advice))
     others = [other.claim.what for other in one.failed[1:]]
     return [*rows, *((tr("fails too"), what) for what in others)]
 
@@ -221,8 +239,9 @@ def _clean(text: str, lines: int = 4) -> str:
 def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     """Two columns; off a terminal, lines that nothing wraps."""
     if not console.is_terminal:
+        size = max(LABEL, *(len(label) + 2 for label, _ in rows))
         for label, text in rows:
-            typer.echo(f"{label:<{LABEL}}" + text.replace("\n", "\n" + " " * LABEL))
+            typer.echo(f"{label:<{size}}" + text.replace("\n", "\n" + " " * size))
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True, min_width=LABEL - 2)
