@@ -71,6 +71,16 @@ class TestVerdict:
         assert after <= tries and run() == (after, smallest)
         assert smallest == 500 or tries < 30
 
+    @pytest.mark.parametrize(("calls", "examples"), [(None, 30), (55, 6), (5, 4)])
+    def test_calls_may_be_bounded(self, calls, examples):
+        def check(impl, x):
+            for _ in range(10):
+                is_square(impl, x)
+
+        found = verdict(_f(lambda x: x * x), check, floats(3), examples=30, calls=calls)
+        assert found.passed and found.examples == examples
+        assert not verdict(_f(lambda x: x + x), check, floats(3), examples=30, calls=calls).passed
+
     def test_a_time_that_the_search_took_does_not_hide_what_failed(self):
         calls = []
 
