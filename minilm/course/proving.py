@@ -1,10 +1,11 @@
 """Running a claim: hypothesis makes the cases from a seed, and the verdict says what was met, or what was not."""
 
 import contextlib
+import copy
 import sys
 import unittest
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,39 @@ def prove(
         return run.all(seed, min(examples or EXAMPLES, claim.examples or sys.maxsize), shrink)
 
 
+def cases_of(claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
+    """The cases that `prove` makes from a seed, as long as none fails; () once for a claim that takes none."""
+    if not claim.strategies:
+        return [()]
+    found: list[tuple[Any, ...]] = []
+    run = _Run(claim, None)
+    run.one = found.append  # type: ignore[method-assign, assignment]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        run._search(seed, min(examples, claim.examples or sys.maxsize), False)
+    return found
+
+
+def prove_on(
+    claim: Claim, cases: Iterable[tuple[Any, ...]], impl: Implementation | None = None, task: str = ""
+) -> Verdict:
+    """Try a claim on cases that were made before; the first that fails is reported, and none is made smaller."""
+    from hypothesis.errors import UnsatisfiedAssumption
+
+    run = _Run(claim, Watched(impl, task) if impl is not None and claim.of_task else None)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for case in cases:
+            try:
+                run.one(copy.deepcopy(case))
+            except UnsatisfiedAssumption:
+                continue
+            except (Unmet, Raised, _Unusable, _Fatal):
+                assert run.failure is not None
+                return run.failure
+        return run.end()
+
+
 class Watched(Implementation):
     """An implementation whose answers to one function are looked at: are they ever different from each other?"""
 
@@ -117,6 +151,10 @@ class _Run:
             found = self._search(seed, examples, shrink)
             if found is not None:
                 return found
+        return self.end()
+
+    def end(self) -> Verdict:
+        """The verdict where no case has failed."""
         if self.impl is not None and len(self.impl._seen) < 2:
             return self._constant(self.impl)
         return Verdict(self.claim, True, examples=self.examples)

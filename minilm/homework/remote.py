@@ -64,6 +64,11 @@ class Remote(Implementation):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def spent(self) -> bool:
+        """Whether it has lost all its workers."""
+        return self._lives <= 0
+
     def close(self) -> None:
         """End the workers."""
         for worker in (self._worker, self._home):

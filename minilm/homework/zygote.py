@@ -1,12 +1,11 @@
-"""A process that has Python, NumPy and minilm loaded and forks a worker for each submission.
+"""The trusted side's hold on a process that forks a worker for each submission, and on those workers.
 
-The trusted side holds a Zygote, and gets Workers from it. The zygote itself runs no student's code: a worker builds
-its walls, and only then reads the file that it is sent. When the trusted side is gone, however it went, so are the
-zygote and all that came of it.
+The process is warm: it has Python, NumPy and minilm loaded (nursery.py is its own side). It runs no student's code: a
+worker builds its walls, and only then reads the file that it is sent. When the trusted side is gone, however it went,
+so are the zygote and all that came of it.
 """
 
 import contextlib
-import gc
 import json
 import math
 import os
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,8 @@ from minilm.i18n import language, tr
 from minilm.resources import PACKAGE
 
 PATIENCE = 60.0  # seconds for the zygote's own answers
+HOME = 30.0  # … and for one of the reference's, which takes no time of a student's
+GRANTED = 5, 30  # times what an answer may take: for the reference, and in the queue for a processor
 REFERENCES = Limits(answer=5.0, wall=3600.0, cpu=3600.0)  # of a worker that answers for a lesson's own functions
 
 
@@ -93,7 +94,7 @@ class Zygote:
         ours.settimeout(PATIENCE)
         with theirs:
             command = [*self._around(), sys.executable, "-P", "-s", "-c",
-                       "import sys; from minilm.homework.zygote import main; main(int(sys.argv[1]))",
+                       "import sys; from minilm.homework.nursery import main; main(int(sys.argv[1]))",
                        str(theirs.fileno())]  # fmt: skip
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env=environment(), cwd="/", stdin=subprocess.DEVNULL,
@@ -116,14 +117,17 @@ class Zygote:
         return [program, *bubblewrap(self.folder)]
 
     def _ask(self, question: dict[str, Any], descriptors: Iterable[int] = ()) -> dict[str, Any]:
+        """The answer, with the descriptors that came with it as "handles"."""
+        handles: list[int] = []
         try:
             socket.send_fds(self._socket, [json.dumps(question).encode() + b"\n"], list(descriptors))
             answer = b""
             while not answer.endswith(b"\n"):
-                part = self._socket.recv(65536)
+                part, found, _, _ = socket.recv_fds(self._socket, 65536, 1)
                 if not part:
                     raise EOFError
                 answer += part
+                handles += found
         except (OSError, EOFError) as error:
             self._process.kill()
             assert self._process.stderr is not None
@@ -131,12 +135,19 @@ class Zygote:
             raise ZygoteLost(
                 tr("the process that starts workers ended: {why}", why=said[-1] if said else type(error).__name__)
             ) from error
-        return json.loads(answer)
+        return {**json.loads(answer), "handles": handles}
 
-    def start(self, source: bytes = b"", limits: Limits | None = None, plain: Iterable[str] = ()) -> "Worker":
+    def start(
+        self,
+        source: bytes = b"",
+        limits: Limits | None = None,
+        plain: Iterable[str] = (),
+        allowance: "Allowance | None" = None,
+    ) -> "Worker":
         """A worker that has been sent a file; `worker.failure` tells whether the file could be run.
 
-        plain: the names of the tasks whose arrays are no Tensors. A lesson's own worker is sent no file.
+        plain: the names of the tasks whose arrays are no Tensors. allowance: of the time for answers, where several
+        workers share one; else it has its own, as its limits say. A lesson's own worker is sent no file.
         """
         limits = limits or (Limits() if self.lesson is None else REFERENCES)
         with self._lock:
@@ -146,6 +157,8 @@ class Zygote:
                 self._clear()
                 self._launch()
                 worker = self._fork(limits)
+        if allowance is not None:
+            worker.allowance = allowance
         if self.lesson is None:
             worker.load(source, list(plain))
         return worker
@@ -156,7 +169,7 @@ class Zygote:
         try:
             uid = sandbox.FIRST_UID + (os.getpid() % (1 << 20)) * 64 + self._count % 64
             question = {"do": "start", "id": self._count, "uid": uid, "limits": asdict(limits)}
-            self._ask(question, [q_in, a_out, o_out])
+            handles = self._ask(question, [q_in, a_out, o_out])["handles"]
         except BaseException:
             for fd in (q_out, a_in, o_in):
                 os.close(fd)
@@ -164,7 +177,7 @@ class Zygote:
         finally:
             for fd in (q_in, a_out, o_out):
                 os.close(fd)
-        return Worker(self, self._count, limits, q_out, a_in, o_in)
+        return Worker(self, self._count, limits, q_out, a_in, o_in, handles)
 
     def _end(self, number: int) -> Ending:
         with self._lock:
@@ -172,7 +185,7 @@ class Zygote:
                 told = self._ask({"do": "end", "id": number})
             except ZygoteLost:
                 return Ending(-signal.SIGKILL, 0.0, 0)
-        return Ending(**told)
+        return Ending(told["status"], told["cpu"], told["memory"])
 
     def close(self) -> None:
         """End every worker, and leave nothing behind."""
@@ -220,7 +233,16 @@ def bubblewrap(folder: str) -> list[str]:
 class Worker:
     """The trusted side's hold on a process that runs a student's file."""
 
-    def __init__(self, zygote: Zygote, number: int, limits: Limits, question: int, answer: int, output: int):
+    def __init__(
+        self,
+        zygote: Zygote,
+        number: int,
+        limits: Limits,
+        question: int,
+        answer: int,
+        output: int,
+        handles: list[int],
+    ):
         self.limits = limits
         self.failure: dict[str, Any] | None = None  # why the file could not be run
         self.ending: Ending | None = None
@@ -228,7 +250,8 @@ class Worker:
         self._question, self._answer, self._output = question, answer, output
         for fd in (question, answer, output):
             os.set_blocking(fd, False)
-        self._ends = time.monotonic() + limits.wall
+        self.allowance = Allowance(limits.wall)
+        self._waits = Waits(handles)
         self._printed = bytearray()
 
     def __enter__(self) -> "Worker":
@@ -259,18 +282,22 @@ class Worker:
         if self.ending is not None:
             return "failure", _failure("crash", str(self.ending))
         nonce = tokens.token_hex(16)
-        deadline = min(time.monotonic() + self.limits.answer, self._ends, until)
+        most = self.limits.load if kind == "load" else self.limits.answer
+        clock = Clock(min(most, self.allowance.left), self._waits, until)
         question = pack(Frame(kind, dict(data), nonce))
         try:
-            write(self._question, question, deadline)
+            write(self._question, question, clock.deadline)
             while True:
-                frame = receive(self._answer, Bounds(), deadline, [(self._output, self._keep)], nonce)
+                frame = receive(self._answer, Bounds(), clock.deadline, [(self._output, self._keep)], nonce)
                 if frame.kind not in ("reference", "reference_gradient") or home is None:
                     return self._checked(frame)
-                reply = home(frame.kind, frame.data, deadline)
-                send(self._question, Frame(reply.kind, reply.data, nonce), deadline)
+                with clock.stopped():
+                    reply = home(frame.kind, frame.data, min(until, time.monotonic() + HOME))
+                send(self._question, Frame(reply.kind, reply.data, nonce), clock.deadline)
         except WireError as error:
             return "failure", self._broken(error.kind)
+        finally:
+            self.allowance.left -= clock.spent
 
     def _checked(self, frame: Frame) -> tuple[str, Any]:
         """An answer as it is, a failure only with fields of the right kinds."""
@@ -309,9 +336,88 @@ class Worker:
             _ = self.printed
             ending = self._zygote._end(self._number)
             self.ending = ending
+            self._waits.close()
             for fd in (self._question, self._answer, self._output):
                 os.close(fd)
         return self.ending
+
+
+# ------------------------------------------------------------------------------------------------------ a worker's time
+
+
+@dataclass
+class Allowance:
+    """Seconds that are left for answers, of one worker or of several that follow each other."""
+
+    left: float
+
+
+class Waits:
+    """How long a process has stood in the queue for a processor: time that is not its own, on a busy machine.
+
+    Linux counts it; elsewhere it is 0, and only the clock on the wall counts.
+    """
+
+    def __init__(self, handles: list[int]):
+        """handles: a pidfd of the process, or none."""
+        self._fd = -1
+        for handle in handles:
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                lines = Path(f"/proc/self/fdinfo/{handle}").read_text().split("\n")
+                pid = int(next(line for line in lines if line.startswith("Pid:")).split()[1])
+                if pid > 0:
+                    self._fd = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            os.close(handle)
+
+    def seconds(self) -> float:
+        """So far, in all."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if self._fd >= 0:
+                return int(os.pread(self._fd, 200, 0).split()[1]) / 1e9
+        return 0.0
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
+class Clock:
+    """Runs while a worker owes an answer, but for what it waits for a processor, and for the reference.
+
+    until: when it must be there at the latest. Both are granted only up to so many times what the answer may take, so
+    that no file can wait on purpose without end.
+    """
+
+    def __init__(self, most: float, waits: Waits, until: float):
+        self.most, self._waits, self._until = most, waits, until
+        self._began, self._waited = time.monotonic(), waits.seconds()
+        self._stopped = self._queued = 0.0
+
+    def deadline(self) -> float:
+        """In time.monotonic(); looked up where it seems to have come."""
+        home, queue = (times * self.most for times in GRANTED)
+        due = self._began + self.most + min(self._stopped, home)
+        if time.monotonic() >= due:
+            due += min(self._in_queue(), queue)
+        return min(self._until, due)
+
+    def _in_queue(self) -> float:
+        self._queued = max(self._queued, self._waits.seconds() - self._waited)
+        return self._queued
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._stopped += time.monotonic() - began
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the worker's own so far."""
+        return max(0.0, time.monotonic() - self._began - self._stopped - self._in_queue())
 
 
 KINDS = {"raised", "missing", "type", "memory", "import", "syntax", "unsolved"}  # that a worker may claim
@@ -319,270 +425,3 @@ KINDS = {"raised", "missing", "type", "memory", "import", "syntax", "unsolved"} 
 
 def _failure(kind: str, text: str) -> dict[str, Any]:
     return {"kind": kind, "type": "", "text": text, "line": 0}
-
-
-# ------------------------------------------------------------------------------------------------ the zygote's own side
-
-
-def main(fd: int) -> None:
-    """Build the outer walls, load what workers need, and fork them on request until the trusted side is gone."""
-    control = socket.socket(fileno=fd)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    order, _ = _next(control)
-    if order is None:
-        return
-    wanted = set(order["layers"])
-    if order["lesson"]:
-        wanted = {"session", "limits"}
-    troubles = {name: sandbox.trouble(name) for name in sandbox.LAYERS if name in wanted}
-    active = {name for name, why in troubles.items() if not why}
-    if sys.platform == "linux":
-        _become_first_process(active, control, order["folder"])
-    nursery = Nursery(control, order, active)
-    left_out = tr("not asked for")
-    told = [[name, name in active, troubles.get(name, left_out)] for name in sandbox.LAYERS]
-    told.append(["bwrap", "bwrap" in wanted, "" if "bwrap" in wanted else left_out])
-    nursery.say({"layers": told})
-    nursery.serve()
-
-
-def _next(control: socket.socket) -> tuple[dict | None, list[int]]:
-    """The next request and its descriptors; None when the trusted side is gone."""
-    raw, descriptors = b"", []
-    while not raw.endswith(b"\n"):
-        try:
-            part, found, _, _ = socket.recv_fds(control, 65536, 3)
-        except OSError:
-            return None, []
-        if not part:
-            return None, []
-        raw += part
-        descriptors += found
-    return json.loads(raw), descriptors
-
-
-def _become_first_process(active: set[str], control: socket.socket, folder: str) -> None:
-    """With namespaces: go on as the first process of a new one, with which all others in it end.
-
-    The one that stays outside waits, and removes the folder, which is out of sight within.
-    """
-    from minilm.homework import linux
-
-    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
-    if "namespaces" not in active:
-        return
-    above = os.open(os.path.dirname(folder), os.O_RDONLY)
-    sandbox.isolate()
-    pid = os.fork()
-    if pid:
-        control.close()
-        os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):
-            os.rmdir(f"{os.path.basename(folder)}/root", dir_fd=above)
-            os.rmdir(os.path.basename(folder), dir_fd=above)
-        os._exit(0)
-    os.close(above)
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Nursery:
-    """Forks workers and ends them."""
-
-    def __init__(self, control: socket.socket, order: dict[str, Any], active: set[str]):
-        self.control, self.active, self.folder = control, active, order["folder"]
-        self.live: dict[int, tuple[int, int]] = {}  # number -> (pid, uid)
-        self.tasks = _load_lesson(order["lesson"]) if order["lesson"] else None
-        _load_runtime()
-        self.prepare(order)
-
-    def prepare(self, order: dict[str, Any]) -> None:
-        self.own_processes = -1
-        scratch = self.folder
-        if "namespaces" in self.active:
-            self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        taken = sandbox.address_space()
-        if "namespaces" in self.active:
-            sandbox.enter_own_root(os.path.join(self.folder, "root"), order["readable"], order["secret"])
-            scratch = sandbox.SCRATCHES
-        self.walls = sandbox.Walls.prepare(self.active, order["readable"], order["secret"], scratch)
-        self.walls.taken = taken
-        if sys.platform == "linux":
-            from minilm.homework import linux
-
-            linux.prctl(linux.PR_SET_DUMPABLE, 0)  # no process of the same user looks into this one
-        gc.collect()
-        gc.freeze()  # so that a worker's collections do not copy what it shares
-
-    def say(self, data: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):
-            self.control.sendall(json.dumps(data).encode() + b"\n")
-
-    def serve(self) -> None:
-        while True:
-            request, descriptors = _next(self.control)
-            if request is None:
-                break
-            if request["do"] == "start":
-                pid = self.fork(request, descriptors)
-                for fd in descriptors:
-                    os.close(fd)
-                self.live[request["id"]] = pid, request["uid"]
-                self.say({"pid": pid})
-            else:
-                self.say(self.end(request["id"]))
-        for number in list(self.live):
-            self.end(number)
-        if "namespaces" not in self.active:
-            sandbox.remove_scratch(self.folder)
-        os._exit(0)
-
-    def scratch(self, number: int) -> str:
-        return os.path.join(self.folder, f"scratch-{number}")
-
-    def fork(self, request: dict[str, Any], descriptors: list[int]) -> int:
-        number, uid = request["id"], request["uid"]
-        if "namespaces" in self.active:
-            from minilm.homework import linux
-
-            linux.setns(self.own_processes, linux.CLONE_NEWPID)
-            linux.unshare(linux.CLONE_NEWPID)
-        else:
-            os.mkdir(self.scratch(number), 0o700)
-            if "uid" in self.active:
-                os.chown(self.scratch(number), uid, uid)
-        pid = os.fork()
-        if not pid:
-            status = 70
-            try:
-                self.become_worker(Limits(**request["limits"]), uid, number, descriptors)
-                status = 0
-            except BaseException as error:  # our own fault: told on the descriptor for what is printed
-                with contextlib.suppress(OSError):
-                    os.write(2, repr(error).encode())
-            finally:
-                os._exit(status)
-        return pid
-
-    def become_worker(self, limits: Limits, uid: int, number: int, descriptors: list[int]) -> None:
-        from minilm.homework.limits import descriptors as places
-        from minilm.homework.worker import serve
-
-        os.setsid()
-        if sys.platform == "linux":
-            from minilm.homework import linux
-
-            linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        question, answer = places(limits)
-        keep = getattr(self.walls.ruleset, "fd", -1)
-        keep = _arrange(descriptors, question, answer, keep)
-        if self.walls.ruleset is not None:
-            self.walls.ruleset.fd = keep  # type: ignore[attr-defined]
-        scratch = sandbox.SCRATCH if "namespaces" in self.active else self.scratch(number)
-        os.environ.clear()
-        os.environ.update({"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "MINILM_LANG": language(),
-                           "MPLBACKEND": "agg", "MPLCONFIGDIR": scratch, "PATH": os.defpath})  # fmt: skip
-        self.walls.close_in(limits, uid, scratch)
-        self.control = None  # type: ignore[assignment]
-        serve(question, answer, self.tasks)
-
-    def end(self, number: int) -> dict[str, Any]:
-        pid, uid = self.live.pop(number, (0, 0))
-        if not pid:
-            return {"status": 0, "cpu": 0.0, "memory": 0}
-        done, status, used = os.wait4(pid, os.WNOHANG)
-        if not done:
-            for kill in (os.kill, os.killpg):
-                with contextlib.suppress(OSError):
-                    kill(pid, signal.SIGKILL)
-            done, status, used = os.wait4(pid, 0)
-        else:
-            with contextlib.suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-        if "namespaces" not in self.active:
-            self.sweep(uid)
-            sandbox.remove_scratch(self.scratch(number))
-        memory = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return {"status": os.waitstatus_to_exitcode(status), "cpu": used.ru_utime + used.ru_stime, "memory": memory}
-
-    def sweep(self, uid: int) -> None:
-        """End what a worker left: all of its user's processes, and all that came to this process as its orphans."""
-        if "uid" in self.active:
-            pid = os.fork()
-            if not pid:
-                with contextlib.suppress(OSError):
-                    sandbox.become(uid)
-                    os.kill(-1, signal.SIGKILL)
-                os._exit(0)
-            os.waitpid(pid, 0)
-        known = {pid for pid, _ in self.live.values()}
-        for _ in range(100):
-            orphans = _children() - known
-            if not orphans:
-                return
-            for orphan in orphans:
-                with contextlib.suppress(OSError):
-                    os.kill(orphan, signal.SIGKILL)
-                with contextlib.suppress(OSError):
-                    os.waitpid(orphan, 0)
-
-
-def _children() -> set[int]:
-    """This process's children, on Linux."""
-    own, found = os.getpid(), set[int]()
-    with contextlib.suppress(OSError):  # where the kernel keeps a list
-        return {int(pid) for pid in Path(f"/proc/self/task/{own}/children").read_text().split()}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == own:
-                found.add(int(folder.name))
-    return found
-
-
-def _arrange(descriptors: list[int], question: int, answer: int, keep: int) -> int:
-    """Leave open: nothing to read as 0, what is printed as 1 and 2, the two channels at their places, and `keep`."""
-    import fcntl
-
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 200) for fd in descriptors]
-    kept = fcntl.fcntl(keep, fcntl.F_DUPFD_CLOEXEC, 200) if keep >= 0 else -1
-    nothing = fcntl.fcntl(os.open("/dev/null", os.O_RDONLY), fcntl.F_DUPFD_CLOEXEC, 200)
-    os.closerange(3, 200)
-    os.dup2(nothing, 0)
-    os.dup2(high[2], 1)
-    os.dup2(high[2], 2)
-    os.dup2(high[0], question, inheritable=False)
-    os.dup2(high[1], answer, inheritable=False)
-    if kept >= 0:
-        os.dup2(kept, 3, inheritable=False)
-    os.closerange(200, 4096)
-    return 3 if kept >= 0 else -1
-
-
-def _load_lesson(folder: str) -> Any:
-    from minilm.course.banks import load, read_about
-
-    return load(read_about(Path(folder))).tasks
-
-
-def _load_runtime() -> None:
-    """Import what a student's file is likely to import, and run it once, so that no worker has to."""
-    import importlib
-
-    names = "collections copy dataclasses functools heapq itertools math operator random re string textwrap typing"
-    for name in names.split():
-        importlib.import_module(name)
-    for name in ("minilm.functional", "minilm.nn", "minilm.course.marks", "minilm.homework.worker"):
-        importlib.import_module(name)
-    from minilm.course import task  # noqa: F401, so that `from minilm.course import task` is ready
-    from minilm.course.implementations import Local, Raised
-    from minilm.course.marks import Task
-
-    def once(x: Any) -> Any:
-        import minilm.functional as F
-
-        return F.softmax(x @ x.T)
-
-    warm = Local({"L1.1": Task("L1.1", once, 1, 0, False, False)})
-    with contextlib.suppress(Raised):  # a student runtime may withhold softmax
-        warm.gradient("once", [np.eye(3)], (0,), [np.ones((3, 3))])
-    np.random.default_rng(0).standard_normal(3)
