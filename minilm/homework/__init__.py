@@ -15,6 +15,9 @@ sandbox.py     the walls, and which of them this machine can build
 worker.py      the untrusted side: runs a student's file and answers
 zygote.py      a warm process that forks workers; the trusted side's hold on them
 remote.py      an implementation of a lesson's tasks that is a worker: what properties are run against
+failures.py    the ways to fail, in words: what each means, and what to do
+shown.py       values as people read them, expected beside got
+home.py        a file tried at home, on the public cases
 diagnosis/     the doctor: why a value or a gradient is wrong
-record.py     what grading found out about one student: all reports are made from it
+record.py      what grading found out about one student: all reports are made from it
 """
