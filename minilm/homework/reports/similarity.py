@@ -112,8 +112,8 @@ def _lines(file: _File, prints: set[int]) -> str:
 def tokens(source: bytes) -> tuple[list[str], list[int]]:
     """The tokens of a source, a student's own choices all alike, and the line of each. It never fails, nor parses.
 
-    Names after a point, and those of Python, stay: nobody can rename what a library calls its functions. Layout, comments
-    and texts go; a text leaves its place.
+    Names after a point, and those of Python, stay: nobody can rename what a library calls its functions. Layout and
+    comments go; a text leaves its place.
     """
     text = source[:BYTES].decode("utf-8", "replace")
     found: list[str] = []
