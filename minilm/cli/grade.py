@@ -130,3 +130,4 @@ def _summary(outcome: Any, out: Path) -> None:
                n=len(outcome.lost), students=", ".join(outcome.lost)))  # fmt: skip
     typer.echo(str(out / "grades.csv"))
     typer.echo(str(out / "overview.html"))
+    raise typer.Exit(1 if outcome.lost else 0)

@@ -4,8 +4,10 @@ import dataclasses
 import json
 
 import pytest
-from small_class import CHECKS, CLASS, ENDLESS, GOOD, POINTS, lesson, seeds
+from small_class import CHECKS, CLASS, ENDLESS, GOOD, POINTS, SECRET, lesson, seeds
+from submissions import reference
 
+from minilm.course.banks import find_lessons
 from minilm.errors import ConfigError
 from minilm.homework import grading, sandbox
 from minilm.homework.grading import LIMITS, Grader, Rules
@@ -146,6 +148,32 @@ class TestTold:
         source = GOOD + "\ndef total(x):\n    raise ValueError('\\ud800' + repr(object()))\n"
         text = grade(grader, source).record.to_json()
         assert text.encode() and "0x…" in json.loads(text)["tasks"][1]["message"]
+
+
+@SLOW
+@pytest.mark.parametrize("about", find_lessons(), ids=lambda about: about.short)
+def test_a_broken_task_of_any_lesson_costs_its_own_points_alone(about):
+    """Be it wrong, raising or gone; and the reference itself gets all."""
+    with Grader(Rules(about.short, hidden=4, calls=12)) as grader:
+        bank, good = grader.bank, reference(about.folder)
+        assert graded(grader, bank, good).points == graded(grader, bank, good).of > 0
+        for number, task in grader.tasks.items():
+            broken = f"def {task.name}(*_, **__):\n    raise ArithmeticError\n"
+            for source in (f"{good}\n{broken}", f"{good}\n{task.name} = None\n"):
+                found = graded(grader, bank, source)
+                assert {t.number for t in found.tasks if t.state != "solved"} == {number}, number
+                assert found.points == found.of - task.points
+
+
+def graded(grader, bank, source):
+    of_all = {
+        number: tuple(
+            (SECRET.seed(bank.about.short, None, number, i), SECRET.seed(bank.about.short, "ana", number, i))
+            for i in range(len(bank.claims_of(number)))
+        )
+        for number in bank.tasks
+    }
+    return grader.grade(Submission("ana", "", source.encode(), "x.py"), of_all).record
 
 
 class TestOurFaults:
