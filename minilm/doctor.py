@@ -1,6 +1,6 @@
 """What this machine has and what will be slow on it: the facts behind `minilm doctor`.
 
-facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache
+facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache, sandbox
 advice(f)  sentences: what will be slow, why, what to do
 notes(f)   sentences: what will not work, or not all of it, however fast the rest is
 """
@@ -49,7 +49,17 @@ def facts() -> dict[str, Any]:
         "memory": memory(),
         "language": language(),
         "cache": folder(cache_folder()),
+        "sandbox": layers(),
     }
+
+
+def layers() -> list[dict[str, Any]]:
+    """The layers that stand between a homework's file and this machine: name, active, and why one is not."""
+    if os.name != "posix":
+        return []
+    from minilm.homework.sandbox import available
+
+    return [{"name": layer.name, "active": layer.active, "why": layer.why} for layer in available()]
 
 
 def versions() -> dict[str, str | None]:

@@ -39,6 +39,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         (tr("memory"), tr("{n:.1f} GiB", n=found["memory"] / 2**30) if found["memory"] else tr("unknown")),
         (tr("language"), found["language"]),
         (tr("folder for fetched texts"), _folder(found["cache"])),
+        (tr("sandbox of homework"), _layers(found["sandbox"])),
     ]
 
 
@@ -94,6 +95,15 @@ def _cores(cores: dict[str, Any]) -> str:
 
 def _folder(folder: dict[str, Any]) -> str:
     return folder["path"] if folder["writable"] else tr("{path} (cannot be written)", path=folder["path"])
+
+
+def _layers(layers: list[dict[str, Any]]) -> str:
+    """The layers that stand here, and those that do not, with the reason."""
+    if not layers:
+        return tr("none: submissions are graded on Linux and macOS; on Windows, use the Linux subsystem (WSL)")
+    active = ", ".join(layer["name"] for layer in layers if layer["active"]) or "–"
+    missing = ", ".join(f"{layer['name']} ({layer['why']})" for layer in layers if not layer["active"])
+    return tr("{active}; not here: {missing}", active=active, missing=missing) if missing else active
 
 
 def _print_table(rows: list[tuple[str, str]], slow: list[str], noted: list[str]) -> None:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numpy as np
 
-from minilm.course.banks import FILES, Bank, find_lesson, load
+from minilm.course.banks import FILES, Bank, find_lesson, find_lessons, load
 from minilm.course.marks import Task
 from minilm.errors import ConfigError
 from minilm.homework import reports, sandbox
@@ -18,9 +17,10 @@ from minilm.homework.grading import Graded, Rules, record_of, refusal, unreadabl
 from minilm.homework.intake import Note, Submission, submissions
 from minilm.homework.lanes import Done, Lost, Work, grade_here, grade_on_cluster
 from minilm.homework.late import LatePolicy
-from minilm.homework.ledger import Entry, Ledger, digest
+from minilm.homework.ledger import Entry, Ledger, digest, folder_name
 from minilm.homework.record import Record, TaskRecord
 from minilm.homework.seeds import Secret, find_secret
+from minilm.homework.stripping import student_source
 from minilm.i18n import language, speaking, tr
 from minilm.resources import write_atomically
 
@@ -56,7 +56,7 @@ class Order:
 
 @dataclass
 class Outcome:
-    """What came of it. graded, kept: how many students; lost: those who could not be graded, through a fault of ours."""
+    """What came of it. graded, kept: how many students; lost: those who could not be graded, by a fault of ours."""
 
     records: list[Record] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -90,8 +90,9 @@ class Batch:
         self.notices: list[str] = []
         self.bank = self._lesson()
         layers = (*sandbox.LAYERS, "bwrap") if order.bwrap else None
-        short = self.bank.about.short
-        self.lesson = short if find_lesson(short).folder == self.bank.about.folder else str(self.bank.about.folder)
+        folder = self.bank.about.folder
+        ours = folder.resolve() in [about.folder.resolve() for about in find_lessons()]
+        self.lesson = self.bank.about.short if ours else str(folder.resolve())
         self.rules = Rules(self.lesson, order.lang or self.before.get("lang") or language(), layers=layers,
                            strict=order.strict)  # fmt: skip
         if order.strict and order.scheduler is None:
@@ -117,7 +118,7 @@ class Batch:
         if name is None:
             raise ConfigError(tr("of which lesson is it the homework? Say it with --lesson"))
         bank = load(find_lesson(name))
-        if before and find_lesson(before).folder != bank.about.folder:
+        if before and find_lesson(before).folder.resolve() != bank.about.folder.resolve():
             raise ConfigError(
                 tr("{path} holds a batch of {before}, not of {lesson}", path=order.out, before=before,
                    lesson=bank.about.short)
@@ -287,6 +288,8 @@ class Batch:
     def _write_all(self, outcome: Outcome) -> None:
         """What is made from all records, those that were kept too."""
         entries, sources = self.ledger.entries(), dict[str, bytes]()
+        if not outcome.layers:
+            outcome.layers = tuple(sandbox.Layer(**layer) for layer in self.before.get("layers", []))
         for student, submission in self.submissions.items():
             entry = entries.get(student)
             record = self.ledger.record(entry)
@@ -302,18 +305,27 @@ class Batch:
             if submission.source is not None:
                 sources[student] = submission.source
         self._write_batch(outcome, running=False)
-        with speaking(self.rules.lang):
-            getattr(reports, "write_batch", lambda *a: None)(
-                self.order.out, outcome.records, sources, outcome.seconds, self.order.roster
-            )
+        reports.write_batch(
+            self.order.out, outcome.records, sources, outcome.seconds, self.order.roster,
+            folders={student: folder_name(student) for student in self.submissions}, given=self._given(),
+            layers=[layer.name for layer in outcome.layers if layer.active], lang=self.rules.lang,
+        )  # fmt: skip
+
+    def _given(self) -> list[bytes]:
+        """The student's file as it was given out, in each language."""
+        texts = []
+        for lang in ("en", "es"):
+            with speaking(lang):
+                texts.append(student_source(self.bank.about).encode())
+        return texts
 
     def _write_batch(self, outcome: Outcome, *, running: bool) -> None:
-        layers = [asdict(layer) for layer in outcome.layers] or self.before.get("layers", [])
+        layers = [asdict(layer) for layer in outcome.layers]
         late = self.before.get("late", {}) if running else {r.student: r.late for r in outcome.records if r.late}
         self.ledger.write_batch({
             "lesson": self.lesson, "lang": self.rules.lang, "version": self.rules.version, "secret": self.secret.name,
-            "cases": [self.rules.public, self.rules.hidden, self.rules.share], "limits": asdict(self.rules.limits), "layers": layers, "late": late,
-            "students": len(self.submissions), "finished": not running,
+            "cases": [self.rules.public, self.rules.hidden, self.rules.calls], "limits": asdict(self.rules.limits),
+            "layers": layers, "late": late, "students": len(self.submissions), "finished": not running,
             "seconds": outcome.seconds, "problems": outcome.problems, "lost": outcome.lost,
         })  # fmt: skip
 

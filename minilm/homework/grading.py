@@ -1,4 +1,4 @@
-"""One submission to one record: every property of every task, with seeds that all may know and with seeds that none can.
+"""One submission to one record: every property of every task, with seeds that all may know and seeds that none can.
 
 The two are kept apart. What a worker has answered in public cases, and what the doctor has asked, is over before the
 first hidden case reaches that worker, and after it nothing is taken from there but whether a property held. So no
@@ -9,8 +9,9 @@ import functools
 import math
 import random
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,13 +27,14 @@ from minilm.homework.assignment import Asked
 from minilm.homework.diagnosis import diagnose
 from minilm.homework.diagnosis.diagnosing import ENDING, UNKNOWN
 from minilm.homework.failures import explain
+from minilm.homework.home import PUBLIC_CASES, PUBLIC_SEED, TRIES
 from minilm.homework.intake import Submission
 from minilm.homework.limits import MIB, Limits
 from minilm.homework.record import Cause, ClaimRecord, Record, TaskRecord
 from minilm.homework.remote import FATAL, Remote
-from minilm.homework.home import PUBLIC_CASES, PUBLIC_SEED, TRIES
 from minilm.homework.shown import beside, shown
-from minilm.homework.zygote import Worker, Zygote
+from minilm.homework.wire import Frame
+from minilm.homework.zygote import Allowance, Worker, Zygote
 from minilm.i18n import speaking, tr
 
 LIVES = 3  # workers that a task may lose; once one has lost them all, the tasks after it have one each
@@ -44,8 +46,8 @@ ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")  # which differs from run to run
 
 @dataclass(frozen=True)
 class Rules:
-    """What all submissions of a batch are graded by. public, hidden: cases of each property; share, least: where its
-    author allows but few, since each takes long, this share of them, and at least so many.
+    """What all submissions of a batch are graded by. public, hidden: cases of each property. calls: of a property whose
+    cases make many calls, as few cases as make this many together, but no fewer than `least`.
 
     layers: the walls that are wanted, None for all. strict: refuse to start without those that a strict grader needs.
     """
@@ -54,18 +56,12 @@ class Rules:
     lang: str = "en"
     public: int = PUBLIC_CASES
     hidden: int = 50
-    share: float = 0.25
-    least: int = 4
+    calls: int = 50
+    least: int = 3
     layers: tuple[str, ...] | None = None
     strict: bool = False
     limits: Limits = LIMITS
     version: str = minilm.__version__
-
-    def cases(self, claim: Claim, most: int) -> int:
-        """How many cases of a claim are tried."""
-        if claim.examples is None:
-            return most
-        return min(most, claim.examples, max(self.least, math.ceil(self.share * claim.examples)))
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ Seeds = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 class Grader:
-    """A lesson's bank and two warm processes: one that forks workers for submissions, one for the lesson's own answers."""
+    """A lesson's bank, and two warm processes: one for submissions, one for the lesson's own answers."""
 
     def __init__(self, rules: Rules):
         if rules.version != minilm.__version__:
@@ -103,6 +99,8 @@ class Grader:
                 raise ConfigError(refusal(lacking))
             self.references = Zygote(lesson=self.bank.about.folder)
         self._cases: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
+        self._calls: dict[int, float] = {}
+        self.known: dict[bytes, Frame] = {}  # what the lesson's own functions answered
 
     def __enter__(self) -> "Grader":
         return self
@@ -125,20 +123,51 @@ class Grader:
 
     def public(self, claim: Claim) -> list[tuple[Any, ...]]:
         """The cases that everybody may see."""
-        return self._made(claim, PUBLIC_SEED, self.rules.cases(claim, self.rules.public))
+        return self._made(claim, PUBLIC_SEED, self.rules.public)[: self._fewer(claim, self.rules.public)]
 
     def hidden(self, claim: Claim, seeds: tuple[int, int]) -> list[tuple[Any, ...]]:
         """A student's own: so many of twice as many of the course, which are made once for all students."""
-        most = self.rules.cases(claim, self.rules.hidden)
+        most = self._fewer(claim, self.rules.hidden)
         pool = self._made(claim, seeds[0], 2 * most)
         chosen = sorted(random.Random(seeds[1]).sample(range(len(pool)), min(most, len(pool))))
         return [pool[i] for i in chosen]
 
+    def _fewer(self, claim: Claim, most: int) -> int:
+        """As many cases as the calls allow that they make of the reference: the same on every machine."""
+        if id(claim) not in self._calls:
+            cases = self._made(claim, PUBLIC_SEED, self.rules.public)
+            task = self.bank.tasks[claim.number]
+            counted = Counted(self.bank.tasks)
+            prove_on(claim, cases, counted, task.name)
+            earlier = {other.name for other in self.bank.tasks.values()} & set(task.function.__code__.co_names)
+            each = 1 + len(earlier)  # what it asks of earlier tasks comes back to us
+            self._calls[id(claim)] = max(1.0, each * counted.calls / max(1, len(cases)))
+        return min(most, max(self.rules.least, int(self.rules.calls / self._calls[id(claim)])))
+
     def _made(self, claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
         key = (id(claim), seed)
         if key not in self._cases:
-            self._cases[key] = cases_of(claim, seed, examples)
+            few = math.ceil(claim.examples / 2) if claim.examples else examples  # its author says that each takes long
+            self._cases[key] = cases_of(claim, seed, min(few, examples))
         return self._cases[key]
+
+
+class Counted(Local):
+    """The reference, and how often it was asked."""
+
+    def __init__(self, tasks: Mapping[str, Task]):
+        super().__init__(tasks)
+        self.calls = 0
+
+    def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        self.calls += 1
+        return super().call(name, arguments)
+
+    def gradient(
+        self, name: str, arguments: Sequence[Any], wrt: Sequence[int], cotangents: Sequence[Any]
+    ) -> list[Any] | None:
+        self.calls += 1
+        return super().gradient(name, arguments, wrt, cotangents)
 
 
 def refusal(lacking: list[sandbox.Layer]) -> str:
@@ -190,11 +219,11 @@ class _One:
             kind, found = worker.request("look", {"source": np.frombuffer(self.source, np.uint8)})
         return tuple((line, _clean(what)) for line, what in found) if kind == "value" else ()
 
-    def start(self, until: float = math.inf) -> Worker:
-        return self.grader.zygote.start(self.source, self.rules.limits, self.grader.plain, until)
+    def start(self, allowance: Allowance | None = None) -> Worker:
+        return self.grader.zygote.start(self.source, self.rules.limits, self.grader.plain, allowance)
 
     def load(self) -> tuple[str, str, int] | None:
-        """Run the file once, twice if time or its process ran out: why no task can be asked, its kind, text and line."""
+        """Run the file, once more if time or its process ran out: why no task can be asked, as kind, text and line."""
         for _ in range(2):
             with self.start() as worker:
                 self.printed = _clean(worker.printed, PRINTED) if worker.failure is None else ""
@@ -209,10 +238,10 @@ class _One:
 
     @contextmanager
     def remote(self, task: Task, lives: int) -> Iterator[Remote]:
-        until = time.monotonic() + BUDGET
+        allowance = Allowance(BUDGET)
         references = self.grader.references
-        with Remote(lambda: self.start(until), self.bank.tasks, task.number, references=lambda: references.start(),
-                    lives=lives) as remote:  # fmt: skip
+        with Remote(lambda: self.start(allowance), self.bank.tasks, task.number, references=lambda: references.start(),
+                    lives=lives, known=self.grader.known) as remote:  # fmt: skip
             yield remote
 
     def task(self, task: Task) -> TaskRecord:
@@ -241,8 +270,7 @@ class _One:
         found = self.verdict(claim, task, remote, self.grader.public(claim))
         if found.passed or found.kind in ENDING or not claim.strategies:
             return found
-        most = self.rules.cases(claim, self.rules.public)
-        shrunk = prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=most, tries=TRIES)
+        shrunk = prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=self.rules.public, tries=TRIES)
         return found if shrunk.passed or shrunk.kind in ENDING else shrunk
 
     def verdict(self, claim: Claim, task: Task, remote: Remote, cases: list[tuple[Any, ...]]) -> Verdict:
@@ -401,6 +429,9 @@ def _clean(text: str, most: int = LETTERS) -> str:
 # --------------------------------------------------------------------------------------------- in a process of the pool
 
 
+_ALONE = threading.Lock()
+
+
 @functools.cache
 def grader_of(rules: Rules) -> Grader:
     """This process's grader by these rules, made once."""
@@ -412,8 +443,9 @@ def grader_of(rules: Rules) -> Grader:
 
 
 def grade_one(rules: Rules, submission: Submission, seeds: Seeds, only: tuple[str, ...] = ()) -> Graded:
-    """What a process of the pool, or a machine of a cluster, is given to do."""
-    return grader_of(rules).grade(submission, seeds, only)
+    """What a process of the pool, or a machine of a cluster, is given to do; one at a time in each process."""
+    with _ALONE:
+        return grader_of(rules).grade(submission, seeds, only)
 
 
 Grade = Callable[[Rules, Submission, Seeds, tuple[str, ...]], Graded]

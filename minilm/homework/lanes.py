@@ -92,12 +92,9 @@ class Lane:
 
     def submit(self, grade: Grade, rules: Rules, work: Work) -> Future:
         before = set(multiprocessing.active_children())
-        given = (grade, rules, work.submission, work.seeds, work.only)
-        try:
-            future = self._pool.submit(*given)
-        except BrokenProcessPool:  # it died with nothing to do
+        if self._processes and not self._processes[-1].is_alive():  # it died with nothing to do
             self.renew()
-            future = self._pool.submit(*given)
+        future = self._pool.submit(grade, rules, work.submission, work.seeds, work.only)
         self._processes += [p for p in multiprocessing.active_children() if p not in before]
         self._since = time.monotonic()
         return future
@@ -152,12 +149,12 @@ def grade_on_cluster(work: Iterable[Work], rules: Rules, scheduler: str, grade: 
         ) from error  # fmt: skip
     with client:
         futures = {client.submit(grade, rules, w.submission, w.seeds, w.only, pure=False): w for w in work}
-        for future in as_completed(list(futures)):
-            one, error = futures.pop(future), future.exception()
-            if error is None:
+        for future in as_completed(list(futures), loop=client.loop):
+            one, failure = futures.pop(future), future.exception()
+            if failure is None:
                 yield one, future.result()
-            elif isinstance(error, MinilmError):
-                raise error
+            elif isinstance(failure, MinilmError):
+                raise failure
             else:
-                yield one, Lost(_told(error))
+                yield one, Lost(_told(failure))
             future.release()

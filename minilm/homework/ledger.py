@@ -69,7 +69,7 @@ class Ledger:
 
     def __enter__(self) -> "Ledger":
         self.out.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.out / ".lock", "w")  # noqa: SIM115, held as long as the ledger
+        self._lock = open(self.out / ".lock", "w")
         try:
             import fcntl
 

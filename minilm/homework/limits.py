@@ -9,7 +9,8 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """answer, load: seconds for one answer, and for running the file once. wall, cpu: seconds for all. memory: bytes beyond what Python and NumPy take.
+    """answer, load: seconds for one answer, and for running the file once. wall, cpu: seconds for all. memory: bytes
+    beyond what Python and NumPy take.
 
     processes: processes and threads. files: open ones. file_size: bytes of one file. output: bytes of what is printed
     that are kept; the rest is thrown away.

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,9 @@ class Nursery:
         gc.collect()
         gc.freeze()  # so that a worker's collections do not copy what it shares
 
-    def say(self, data: dict[str, Any]) -> None:
+    def say(self, data: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         with contextlib.suppress(OSError):
-            self.control.sendall(json.dumps(data).encode() + b"\n")
+            socket.send_fds(self.control, [json.dumps(data).encode() + b"\n"], descriptors)
 
     def serve(self) -> None:
         while True:
@@ -120,7 +121,9 @@ class Nursery:
                 for fd in descriptors:
                     os.close(fd)
                 self.live[request["id"]] = pid, request["uid"]
-                self.say({"pid": pid})
+                self.say({"pid": pid}, handle := _handle(pid))
+                for fd in handle:
+                    os.close(fd)
             else:
                 self.say(self.end(request["id"]))
         for number in list(self.live):
@@ -219,6 +222,13 @@ class Nursery:
                     os.waitpid(orphan, 0)
 
 
+def _handle(pid: int) -> list[int]:
+    """A descriptor of a process, by which it has its number in the trusted side's eyes; none where there is no such."""
+    with contextlib.suppress(OSError, AttributeError):
+        return [os.pidfd_open(pid)]
+    return []
+
+
 def _children() -> set[int]:
     """This process's children, on Linux."""
     own, found = os.getpid(), set[int]()
@@ -267,7 +277,7 @@ def _load_runtime() -> None:
     for name in ("minilm.functional", "minilm.nn", "minilm.course.marks", "minilm.homework.worker"):
         importlib.import_module(name)
     from minilm.course import task  # noqa: F401, so that `from minilm.course import task` is ready
-    from minilm.course.implementations import Local
+    from minilm.course.implementations import Local, Raised
     from minilm.course.marks import Task
 
     def once(x: Any) -> Any:
@@ -276,5 +286,6 @@ def _load_runtime() -> None:
         return F.softmax(x @ x.T)
 
     warm = Local({"L1.1": Task("L1.1", once, 1, 0, False, False)})
-    warm.gradient("once", [np.eye(3)], (0,), [np.ones((3, 3))])
+    with contextlib.suppress(Raised):  # a student runtime may withhold softmax
+        warm.gradient("once", [np.eye(3)], (0,), [np.ones((3, 3))])
     np.random.default_rng(0).standard_normal(3)

@@ -33,6 +33,7 @@ LONG = 14_000  # bits of a whole number that may have more than the 4,300 digits
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 Aside = tuple[int, Callable[[bytes], None]]  # a descriptor to empty while waiting, and who gets what was in it
+Deadline = float | Callable[[], float] | None  # in time.monotonic(), or what tells it, if it may move
 
 
 class Fault(StrEnum):
@@ -232,12 +233,12 @@ class _Reader:
 # ----------------------------------------------------------------------------------------------------- through a pipe
 
 
-def send(fd: int, frame: Frame, deadline: float | None = None) -> None:
-    """Write a frame. deadline: in time.monotonic(). WireError: closed, late, or what the data lack."""
+def send(fd: int, frame: Frame, deadline: Deadline = None) -> None:
+    """Write a frame. WireError: closed, late, or what the data lack."""
     write(fd, pack(frame), deadline)
 
 
-def write(fd: int, packed: list[Any], deadline: float | None = None) -> None:
+def write(fd: int, packed: list[Any], deadline: Deadline = None) -> None:
     """Write what `pack` made."""
     buffers = [memoryview(buffer).cast("B") for buffer in packed]
     while buffers:
@@ -255,7 +256,7 @@ def write(fd: int, packed: list[Any], deadline: float | None = None) -> None:
 
 
 def receive(
-    fd: int, bounds: Bounds, deadline: float | None = None, aside: Sequence[Aside] = (), nonce: str | None = None
+    fd: int, bounds: Bounds, deadline: Deadline = None, aside: Sequence[Aside] = (), nonce: str | None = None
 ) -> Frame:
     """Read one frame, and meanwhile empty what is `aside`. WireError: closed, late, or what is wrong with the frame.
 
@@ -271,14 +272,14 @@ def receive(
     return Frame(header["kind"], _Reader(bounds, arrays).build(header["data"]), header["nonce"])
 
 
-def _entries(fd: int, shape: _Shape, deadline: float | None, aside: Sequence[Aside]) -> np.ndarray:
+def _entries(fd: int, shape: _Shape, deadline: Deadline, aside: Sequence[Aside]) -> np.ndarray:
     raw = np.frombuffer(_read(fd, shape.bytes, deadline, aside), np.uint8)
     if shape.dtype.kind == "b" and raw.size and raw.max() > 1:
         raise WireError(Fault.ENTRIES)
     return raw.view(shape.dtype).reshape(shape.sizes)
 
 
-def _read(fd: int, n: int, deadline: float | None, aside: Sequence[Aside]) -> bytearray:
+def _read(fd: int, n: int, deadline: Deadline, aside: Sequence[Aside]) -> bytearray:
     """Exactly n bytes."""
     buffer = bytearray(n)
     view = memoryview(buffer)
@@ -296,7 +297,7 @@ def _read(fd: int, n: int, deadline: float | None, aside: Sequence[Aside]) -> by
     return buffer
 
 
-def _wait(fd: int, event: int, deadline: float | None, aside: Sequence[Aside] = ()) -> None:
+def _wait(fd: int, event: int, deadline: Deadline, aside: Sequence[Aside] = ()) -> None:
     """Until the descriptor is ready; Late at the deadline. What comes aside meanwhile is passed on."""
     poller = select.poll()
     poller.register(fd, event)
@@ -304,17 +305,24 @@ def _wait(fd: int, event: int, deadline: float | None, aside: Sequence[Aside] = 
     for other in others:
         poller.register(other, select.POLLIN)
     while True:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = poller.poll(left if left is None else math.ceil(left))
-        if not ready:
+        left = _left(deadline)
+        ready = poller.poll(left if left is None else math.ceil(max(0.0, left) * 1000))
+        if not ready and (_left(deadline) or 0.0) <= 0:
             raise WireError(Fault.LATE)
         for found, _ in ready:
             if found in others and not empty(found, others[found]):
                 poller.unregister(found)
         if any(found == fd for found, _ in ready):
             return
-        if deadline is not None and time.monotonic() > deadline:
+        if (_left(deadline) or 0.0) < 0:
             raise WireError(Fault.LATE)
+
+
+def _left(deadline: Deadline) -> float | None:
+    """Seconds until a deadline."""
+    if deadline is None:
+        return None
+    return (deadline() if callable(deadline) else deadline) - time.monotonic()
 
 
 def empty(fd: int, sink: Callable[[bytes], None]) -> bool:

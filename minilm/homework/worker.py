@@ -126,11 +126,7 @@ class Answers:
     def _load(self, source: np.ndarray, plain: Sequence[str]) -> None:
         text = source.tobytes()
         self.submission = Submission(self.module, set(plain))
-        try:
-            execute(text, self.module)
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()  # so that what it prints is there when the answer is
+        execute(text, self.module)
 
     def _task(self, earlier: Sequence[str]) -> None:
         """Put stubs of the reference in the places of the earlier tasks, and the student's functions back elsewhere."""

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from minilm.i18n import language, tr
 from minilm.resources import PACKAGE
 
 PATIENCE = 60.0  # seconds for the zygote's own answers
+HOME = 30.0  # … and for one of the reference's, which takes no time of a student's
+GRANTED = 5, 30  # times what an answer may take: for the reference, and in the queue for a processor
 REFERENCES = Limits(answer=5.0, wall=3600.0, cpu=3600.0)  # of a worker that answers for a lesson's own functions
 
 
@@ -46,7 +48,7 @@ class Ending:
 
     def out_of_time(self, limits: Limits) -> bool:
         """Whether the kernel ended it for its CPU time."""
-        spent = self.cpu > 0.9 * limits.cpu
+        spent = self.cpu > 0.7 * limits.cpu  # where it ends a process the kernel counts ticks, more than were used
         return self.status == -signal.SIGXCPU or (self.status == -signal.SIGKILL and spent)
 
     def __str__(self) -> str:
@@ -115,14 +117,17 @@ class Zygote:
         return [program, *bubblewrap(self.folder)]
 
     def _ask(self, question: dict[str, Any], descriptors: Iterable[int] = ()) -> dict[str, Any]:
+        """The answer, with the descriptors that came with it as "handles"."""
+        handles: list[int] = []
         try:
             socket.send_fds(self._socket, [json.dumps(question).encode() + b"\n"], list(descriptors))
             answer = b""
             while not answer.endswith(b"\n"):
-                part = self._socket.recv(65536)
+                part, found, _, _ = socket.recv_fds(self._socket, 65536, 1)
                 if not part:
                     raise EOFError
                 answer += part
+                handles += found
         except (OSError, EOFError) as error:
             self._process.kill()
             assert self._process.stderr is not None
@@ -130,15 +135,19 @@ class Zygote:
             raise ZygoteLost(
                 tr("the process that starts workers ended: {why}", why=said[-1] if said else type(error).__name__)
             ) from error
-        return json.loads(answer)
+        return {**json.loads(answer), "handles": handles}
 
     def start(
-        self, source: bytes = b"", limits: Limits | None = None, plain: Iterable[str] = (), until: float = math.inf
+        self,
+        source: bytes = b"",
+        limits: Limits | None = None,
+        plain: Iterable[str] = (),
+        allowance: "Allowance | None" = None,
     ) -> "Worker":
         """A worker that has been sent a file; `worker.failure` tells whether the file could be run.
 
-        plain: the names of the tasks whose arrays are no Tensors. until: in time.monotonic(), when it ends at the
-        latest, if that is earlier than the limits say. A lesson's own worker is sent no file.
+        plain: the names of the tasks whose arrays are no Tensors. allowance: of the time for answers, where several
+        workers share one; else it has its own, as its limits say. A lesson's own worker is sent no file.
         """
         limits = limits or (Limits() if self.lesson is None else REFERENCES)
         with self._lock:
@@ -148,7 +157,8 @@ class Zygote:
                 self._clear()
                 self._launch()
                 worker = self._fork(limits)
-        worker.ends = min(worker.ends, until)
+        if allowance is not None:
+            worker.allowance = allowance
         if self.lesson is None:
             worker.load(source, list(plain))
         return worker
@@ -159,7 +169,7 @@ class Zygote:
         try:
             uid = sandbox.FIRST_UID + (os.getpid() % (1 << 20)) * 64 + self._count % 64
             question = {"do": "start", "id": self._count, "uid": uid, "limits": asdict(limits)}
-            self._ask(question, [q_in, a_out, o_out])
+            handles = self._ask(question, [q_in, a_out, o_out])["handles"]
         except BaseException:
             for fd in (q_out, a_in, o_in):
                 os.close(fd)
@@ -167,7 +177,7 @@ class Zygote:
         finally:
             for fd in (q_in, a_out, o_out):
                 os.close(fd)
-        return Worker(self, self._count, limits, q_out, a_in, o_in)
+        return Worker(self, self._count, limits, q_out, a_in, o_in, handles)
 
     def _end(self, number: int) -> Ending:
         with self._lock:
@@ -175,7 +185,7 @@ class Zygote:
                 told = self._ask({"do": "end", "id": number})
             except ZygoteLost:
                 return Ending(-signal.SIGKILL, 0.0, 0)
-        return Ending(**told)
+        return Ending(told["status"], told["cpu"], told["memory"])
 
     def close(self) -> None:
         """End every worker, and leave nothing behind."""
@@ -223,7 +233,16 @@ def bubblewrap(folder: str) -> list[str]:
 class Worker:
     """The trusted side's hold on a process that runs a student's file."""
 
-    def __init__(self, zygote: Zygote, number: int, limits: Limits, question: int, answer: int, output: int):
+    def __init__(
+        self,
+        zygote: Zygote,
+        number: int,
+        limits: Limits,
+        question: int,
+        answer: int,
+        output: int,
+        handles: list[int],
+    ):
         self.limits = limits
         self.failure: dict[str, Any] | None = None  # why the file could not be run
         self.ending: Ending | None = None
@@ -231,7 +250,8 @@ class Worker:
         self._question, self._answer, self._output = question, answer, output
         for fd in (question, answer, output):
             os.set_blocking(fd, False)
-        self.ends = time.monotonic() + limits.wall
+        self.allowance = Allowance(limits.wall)
+        self._waits = Waits(handles)
         self._printed = bytearray()
 
     def __enter__(self) -> "Worker":
@@ -263,18 +283,21 @@ class Worker:
             return "failure", _failure("crash", str(self.ending))
         nonce = tokens.token_hex(16)
         most = self.limits.load if kind == "load" else self.limits.answer
-        deadline = min(time.monotonic() + most, self.ends, until)
+        clock = Clock(min(most, self.allowance.left), self._waits, until)
         question = pack(Frame(kind, dict(data), nonce))
         try:
-            write(self._question, question, deadline)
+            write(self._question, question, clock.deadline)
             while True:
-                frame = receive(self._answer, Bounds(), deadline, [(self._output, self._keep)], nonce)
+                frame = receive(self._answer, Bounds(), clock.deadline, [(self._output, self._keep)], nonce)
                 if frame.kind not in ("reference", "reference_gradient") or home is None:
                     return self._checked(frame)
-                reply = home(frame.kind, frame.data, deadline)
-                send(self._question, Frame(reply.kind, reply.data, nonce), deadline)
+                with clock.stopped():
+                    reply = home(frame.kind, frame.data, min(until, time.monotonic() + HOME))
+                send(self._question, Frame(reply.kind, reply.data, nonce), clock.deadline)
         except WireError as error:
             return "failure", self._broken(error.kind)
+        finally:
+            self.allowance.left -= clock.spent
 
     def _checked(self, frame: Frame) -> tuple[str, Any]:
         """An answer as it is, a failure only with fields of the right kinds."""
@@ -313,9 +336,88 @@ class Worker:
             _ = self.printed
             ending = self._zygote._end(self._number)
             self.ending = ending
+            self._waits.close()
             for fd in (self._question, self._answer, self._output):
                 os.close(fd)
         return self.ending
+
+
+# ------------------------------------------------------------------------------------------------------ a worker's time
+
+
+@dataclass
+class Allowance:
+    """Seconds that are left for answers, of one worker or of several that follow each other."""
+
+    left: float
+
+
+class Waits:
+    """How long a process has stood in the queue for a processor: time that is not its own, on a busy machine.
+
+    Linux counts it; elsewhere it is 0, and only the clock on the wall counts.
+    """
+
+    def __init__(self, handles: list[int]):
+        """handles: a pidfd of the process, or none."""
+        self._fd = -1
+        for handle in handles:
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                lines = Path(f"/proc/self/fdinfo/{handle}").read_text().split("\n")
+                pid = int(next(line for line in lines if line.startswith("Pid:")).split()[1])
+                if pid > 0:
+                    self._fd = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            os.close(handle)
+
+    def seconds(self) -> float:
+        """So far, in all."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if self._fd >= 0:
+                return int(os.pread(self._fd, 200, 0).split()[1]) / 1e9
+        return 0.0
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+
+class Clock:
+    """Runs while a worker owes an answer, but for what it waits for a processor, and for the reference.
+
+    until: when it must be there at the latest. Both are granted only up to so many times what the answer may take, so
+    that no file can wait on purpose without end.
+    """
+
+    def __init__(self, most: float, waits: Waits, until: float):
+        self.most, self._waits, self._until = most, waits, until
+        self._began, self._waited = time.monotonic(), waits.seconds()
+        self._stopped = self._queued = 0.0
+
+    def deadline(self) -> float:
+        """In time.monotonic(); looked up where it seems to have come."""
+        home, queue = (times * self.most for times in GRANTED)
+        due = self._began + self.most + min(self._stopped, home)
+        if time.monotonic() >= due:
+            due += min(self._in_queue(), queue)
+        return min(self._until, due)
+
+    def _in_queue(self) -> float:
+        self._queued = max(self._queued, self._waits.seconds() - self._waited)
+        return self._queued
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._stopped += time.monotonic() - began
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the worker's own so far."""
+        return max(0.0, time.monotonic() - self._began - self._stopped - self._in_queue())
 
 
 KINDS = {"raised", "missing", "type", "memory", "import", "syntax", "unsolved"}  # that a worker may claim
