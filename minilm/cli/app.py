@@ -42,7 +42,7 @@ def commands() -> dict[str, tuple[str, str]]:
         "sizes": ("minilm.cli.sizes:sizes", tr("Published models: exact parameter counts, memory and FLOPs.")),
         "blocks": ("minilm.cli.blocks:blocks", tr("One block, many models: what each of them does differently.")),
         "lesson": ("minilm.cli.lesson:app", tr("The course's lessons: list them, run one, open it as a notebook.")),
-        "homework": ("minilm.cli.homework:app", tr("A lesson's homework: give it out, pack it to hand it in.")),
+        "homework": ("minilm.cli.homework:app", tr("A lesson's homework: give it out, try it at home, hand it in.")),
         "grade": ("minilm.cli.grade:grade", tr("Grade a class's homework: points, causes, a page for each student.")),
         "doctor": ("minilm.cli.doctor:doctor", tr("What this machine has, what will be slow on it, and why.")),
     }

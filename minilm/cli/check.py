@@ -1,8 +1,9 @@
 """What `minilm homework check` shows: a table of the tasks; of what fails: what, where, why, what to do."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,15 @@ from minilm.homework.archives import printable
 from minilm.homework.failures import explain
 from minilm.homework.home import Explained, Home, Tested, Trouble, lesson, read
 from minilm.homework.shown import beside, shown
-from minilm.i18n import ntr, tr
+from minilm.i18n import tr
 
 LABEL = 12  # letters of the names beside what is told
+ADVISED = {
+    "nan": "nan",
+    "overflow": "nan",
+    "unstable": "unstable",
+    "shape": "shape",
+}  # causes that say more than a kind
 POLL, SETTLED = 0.3, 0.2  # seconds between two looks at a file; for which it must stay as it is
 
 
@@ -88,13 +95,15 @@ def report(home: Home, source: bytes, numbers: Sequence[str]) -> bool:
     chosen = home.chosen(numbers)
     trouble = home.trouble(source)
     if trouble is not None:
-        _tell_trouble(trouble)
+        _tell_trouble(trouble, source)
         return False
     tested = _test(home, source, [task for task in chosen if numbers or not task.worked])
     _print_table(home, chosen, {one.task.number: one for one in tested})
     for one in tested:
         if one.state == "failed":
-            _tell(home, one, home.explain(source, one))
+            with _looking():
+                found = home.explain(source, one)
+            _tell(one, found, source)
     waiting = [one for one in tested if one.state in ("unsolved", "missing")]
     for kind in ("unsolved", "missing"):
         names = [f"{one.task.number} {one.task.name}" for one in waiting if one.state == kind]
@@ -117,6 +126,16 @@ def _test(home: Home, source: bytes, tasks: Sequence[Any]) -> list[Tested]:
         return [home.test(source, task, progress) for task in tasks]
 
 
+@contextlib.contextmanager
+def _looking() -> Iterator[None]:
+    """Says that something is going on, where that is a terminal: the cause may take some seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(tr("looking for the cause")):
+        yield
+
+
 def _print_table(home: Home, chosen: Sequence[Any], found: dict[str, Tested]) -> None:
     rows = [_row(task, found.get(task.number)) for task in chosen]
     bad = [one is not None and one.state != "solved" for one in (found.get(task.number) for task in chosen)]
@@ -124,9 +143,8 @@ def _print_table(home: Home, chosen: Sequence[Any], found: dict[str, Tested]) ->
     solved = [one for one in found.values() if one.state == "solved"]
     points = sum(one.task.points for one in solved)
     total = sum(one.task.points for one in found.values())
-    typer.echo(ntr("{k} of {n} task holds, {points:g} of {total:g} points, in the public cases",
-                   "{k} of {n} tasks hold, {points:g} of {total:g} points, in the public cases",
-                   len(found), k=len(solved), points=points, total=total))  # fmt: skip
+    typer.echo(tr("{k} of {n} tasks hold, {points:g} of {total:g} points, in the public cases",
+                  n=len(found), k=len(solved), points=points, total=total))  # fmt: skip
     if len(solved) == len(found):
         typer.echo(tr("A grade is made with other cases as well; pack it: minilm homework pack"))
     elif home.alone and any(one.state == "failed" for one in found.values()):
@@ -150,12 +168,12 @@ def _row(task: Any, one: Tested | None) -> tuple[str, ...]:
     return task.number, task.name, points, held, verdict
 
 
-def _tell_trouble(trouble: Trouble) -> None:
+def _tell_trouble(trouble: Trouble, source: bytes) -> None:
     said = explain(trouble.kind)
     console = Console(highlight=False)
     console.print(Text(said.title, style="bold red"))
     rows = [(tr("what"), _clean(trouble.message))]
-    rows += [(tr("line"), str(trouble.line))] if trouble.line else []
+    rows += [(tr("line"), line_of(source, trouble.line))] if trouble.line else []
     _print_rows(console, [*rows, (tr("try"), said.advice)])
 
 
@@ -167,34 +185,40 @@ def _tell_kind(kind: str, names: Sequence[str]) -> None:
     _print_rows(console, [(tr("try"), explain(kind).advice)])
 
 
-def _tell(home: Home, one: Tested, found: Explained) -> None:
+def _tell(one: Tested, found: Explained, source: bytes) -> None:
     """All that is known of one task that fails."""
     console = Console(highlight=False)
     said = explain(one.failed[0].kind)
     title = f"{one.task.number} {one.task.name}: {said.title}"
     console.print("")
     console.print(Rule(Text(title, style="bold red"), align="left") if console.is_terminal else Text(title))
-    rows = told(one, found, max(40, console.width - LABEL - 2))
-    _print_rows(console, rows)
+    _print_rows(console, told(one, found, source, max(40, console.width - LABEL - 2)))
 
 
-def told(one: Tested, found: Explained, width: int) -> list[tuple[str, str]]:
+def told(one: Tested, found: Explained, source: bytes, width: int) -> list[tuple[str, str]]:
     """(label, text) of a failure: what, where, with which input, expected and got, why, where to read, what to try."""
     verdict, cause = one.failed[0], found.diagnosis
     rows = [(tr("property"), verdict.claim.what), (tr("what"), _clean(verdict.message))]
-    rows += [(tr("line"), str(one.line))] if one.line else []
+    rows += [(tr("line"), line_of(source, one.line))] if one.line else []
     rows += [(tr("input"), text) for text in _inputs(verdict, width)]
     if verdict.expected is not None or verdict.got is not None:
         expected, got = beside(verdict.expected, verdict.got, width)
         rows += [(tr("expected"), expected), (tr("got"), got)]
     rows += [(tr("printed"), _clean(found.printed, lines=8))] if found.printed.strip() else []
-    if cause.line != verdict.message:
+    if cause.line != verdict.message and (cause.known or verdict.kind != "raised"):
         rows.append((tr("cause"), _clean("\n".join([cause.line, *cause.details]))))
     rows += [(tr("hint"), cause.hint)] if cause.hint else []
     rows += [(tr("read"), cause.read)] if cause.read else []
-    rows.append((tr("try"), explain(verdict.kind).advice))
+    rows.append((tr("try"), explain(ADVISED.get(cause.cause, verdict.kind)).advice))
     others = [other.claim.what for other in one.failed[1:]]
     return [*rows, *((tr("fails too"), what) for what in others)]
+
+
+def line_of(source: bytes, line: int) -> str:
+    """A line's number and what stands in it; of a notebook, which has no numbers, that is what it is found by."""
+    lines = source.decode("utf-8", "replace").split("\n")
+    code = lines[line - 1].strip() if line <= len(lines) else ""
+    return f"{line}: {printable(code)[:200]}"
 
 
 def _inputs(verdict: Verdict, width: int) -> list[str]:
@@ -215,8 +239,9 @@ def _clean(text: str, lines: int = 4) -> str:
 def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     """Two columns; off a terminal, lines that nothing wraps."""
     if not console.is_terminal:
+        size = max(LABEL, *(len(label) + 2 for label, _ in rows))
         for label, text in rows:
-            typer.echo(f"{label:<{LABEL}}" + text.replace("\n", "\n" + " " * LABEL))
+            typer.echo(f"{label:<{size}}" + text.replace("\n", "\n" + " " * size))
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True, min_width=LABEL - 2)

@@ -182,8 +182,8 @@ def _task_row(found: Any, mutants: int, variants: int) -> tuple[tuple[str, ...],
     """A task's line, and whether anything in it is not as it should be."""
     refused = {how for checked in found.claims for how, _ in checked.failed}
     passed = sorted({what for checked in found.claims for what in checked.passed})
-    wrong = [tr("{n} mutants; {least} are wanted", n=found.mutants, least=mutants)] * (found.mutants < mutants)
-    wrong += [tr("{n} variants; {least} are wanted", n=found.variants, least=variants)] * (found.variants < variants)
+    wrong = [tr("mutants: {n} of at least {least}", n=found.mutants, least=mutants)] * (found.mutants < mutants)
+    wrong += [tr("variants: {n} of at least {least}", n=found.variants, least=variants)] * (found.variants < variants)
     wrong += [tr("the reference is refused")] * ("reference" in refused)
     good = found.variants - len(refused - {"reference"})
     verdict = "; ".join(wrong) or (tr("good") if found.perfect else tr("BAD"))

@@ -33,6 +33,7 @@ from minilm.i18n import tr
 
 PUBLIC_SEED = 2018  # of the cases that everybody may see, at home and when it is graded
 PUBLIC_CASES = 12  # of each property
+CALLS = 150  # of a function for each property, after which fewer cases do
 TRIES = 300  # cases in which a smaller failing one is looked for
 LIMITS = Limits(answer=5.0, wall=30.0, cpu=30.0)
 WHOLE = ("syntax", "import", "time", "memory", "crash", "protocol")  # how a file fails that cannot be loaded
@@ -159,7 +160,9 @@ class Home:
         line = 0
         with self.remote(source, task) as remote:
             for claim in claims:
-                verdicts.append(prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=self.cases, tries=TRIES))
+                verdicts.append(
+                    prove(claim, remote, task.name, seed=PUBLIC_SEED, examples=self.cases, tries=TRIES, calls=CALLS)
+                )
                 progress()
                 if not verdicts[-1].passed:
                     line = line or _line(remote.last, verdicts[-1])

@@ -280,7 +280,7 @@ def _load_runtime() -> None:
     for name in ("minilm.functional", "minilm.nn", "minilm.course.marks", "minilm.homework.worker"):
         importlib.import_module(name)
     from minilm.course import task  # noqa: F401, so that `from minilm.course import task` is ready
-    from minilm.course.implementations import Local
+    from minilm.course.implementations import Local, Raised
     from minilm.course.marks import Task
 
     def once(x: Any) -> Any:
@@ -289,5 +289,6 @@ def _load_runtime() -> None:
         return F.softmax(x @ x.T)
 
     warm = Local({"L1.1": Task("L1.1", once, 1, 0, False, False)})
-    warm.gradient("once", [np.eye(3)], (0,), [np.ones((3, 3))])
+    with contextlib.suppress(Raised):  # a student runtime may withhold softmax
+        warm.gradient("once", [np.eye(3)], (0,), [np.ones((3, 3))])
     np.random.default_rng(0).standard_normal(3)

@@ -167,6 +167,25 @@ class TestExpectGradient:
 
         expect_gradient(local(f), (np.full(2, 0.5),))
 
+    @pytest.mark.parametrize(
+        "operation",
+        [lambda x: F.tanh(x) - x, lambda x: (F.exp(x) - 1) ** 2, lambda x: F.sum(F.softmax(x)) - 1, lambda x: x * 0.0],
+    )
+    def test_where_value_and_gradient_are_zero_a_right_one_passes(self, operation):
+        """Differences leave 1e-12 there, which is much beside nothing."""
+
+        def f(x):
+            return operation(x)
+
+        expect_gradient(local(f), (np.zeros(3),))
+
+    def test_where_they_are_zero_a_wrong_one_is_named(self):
+        def f(x):
+            return x.detach() * 1e-5 + 0.0 * x
+
+        with pytest.raises(Unmet):
+            expect_gradient(local(f), (np.zeros(3),))
+
     def test_a_sum_does_not_hide_a_wrong_one(self):
         """Softmax with a zero gradient: the check that backpropagates a plain sum passes it."""
 

@@ -191,7 +191,7 @@ class TestCheck:
 
     def test_a_task_has_eight_mutants_and_three_variants(self, folder, here):
         status, said, _ = here("check", folder, "--examples", 15)
-        assert status == 1 and "2/2\t1/1\tnone\t2 mutants; 8 are wanted; 1 variants; 3 are wanted\n" in said
+        assert status == 1 and "2/2\t1/1\tnone\tmutants: 2 of at least 8; variants: 1 of at least 3\n" in said
         assert here("check", folder, *FEW[:2], "--fewest-mutants", 1, "--fewest-variants", 1)[0] == 1
         assert here("check", folder, *FEW[:2], "--fewest-mutants", 2, "--fewest-variants", 0)[0] == 1
 

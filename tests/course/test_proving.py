@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from planted import CHECKS, MUTANTS, VARIANTS, plant
 
 from minilm.course import Claim, Local, Task, expect, expect_close, load, prove, proving
 from minilm.course.checking import check_own, check_task
-from minilm.course.implementations import Constant
+from minilm.course.implementations import Constant, Implementation, Raised
 from minilm.course.strategies import floats, integers
 from minilm.errors import ConfigError
 
@@ -51,6 +52,58 @@ class TestVerdict:
 
         found = verdict(_f(lambda n: n), check, integers(0, 1000), shrink=False)
         assert not found.passed and sum(n >= 500 for n in tried) <= 2  # the first, and its replay
+
+    @pytest.mark.parametrize("tries", [0, 3, 30])
+    def test_the_search_for_a_smaller_case_is_bounded(self, tries):
+        def run():
+            tried = []
+
+            def check(impl, n):
+                tried.append(n)
+                expect(impl.f(n) < 500, "small")
+
+            found = verdict(_f(lambda n: n), check, integers(0, 10**6), tries=tries)
+            first = next(i for i, n in enumerate(tried) if n >= 500)
+            assert not found.passed and found.case["n"] == [n for n in tried if n >= 500][-1]
+            return len(tried) - first - 1, found.case["n"]
+
+        after, smallest = run()
+        assert after <= tries and run() == (after, smallest)
+        assert smallest == 500 or tries < 30
+
+    @pytest.mark.parametrize(("calls", "examples"), [(None, 30), (55, 6), (5, 4)])
+    def test_calls_may_be_bounded(self, calls, examples):
+        def check(impl, x):
+            for _ in range(10):
+                is_square(impl, x)
+
+        found = verdict(_f(lambda x: x * x), check, floats(3), examples=30, calls=calls)
+        assert found.passed and found.examples == examples
+        assert not verdict(_f(lambda x: x + x), check, floats(3), examples=30, calls=calls).passed
+
+    def test_a_time_that_the_search_took_does_not_hide_what_failed(self):
+        calls = []
+
+        def slow(x):
+            calls.append(x)
+            if len(calls) > 5:
+                late = Raised("late", kind="time")
+                late.fatal = True
+                raise late
+            return x + x
+
+        class Late(Implementation):
+            def call(self, name, arguments):
+                return slow(*arguments)
+
+        found = prove(Claim("L1.1", "what", is_square, (floats(3),), None), Late(), "f")
+        assert (found.kind, found.message.partition(",")[0]) == ("value", "the square") and len(calls) == 6
+
+    def test_a_long_answer_is_looked_at_in_no_time(self):
+        before = time.perf_counter()
+        watched = proving.Watched(implementation(_f(lambda n: list(range(n)))), "f")
+        watched.call("f", (20_000,))
+        assert watched._seen == [0, 1] and time.perf_counter() - before < 1, "two entries tell enough"
 
     def test_a_function_that_raises(self):
         found = verdict(_f(lambda x: [][0]), is_square, floats(3))

@@ -12,9 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent)]
-
-from submissions import answer, reference
+from submissions import answer, reference  # beside this file
 
 from minilm.course import load
 from minilm.course.banks import Bank

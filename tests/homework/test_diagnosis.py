@@ -146,6 +146,11 @@ class TestCauses:
         found = diagnosis("L0.7", lambda g, p: g * p - g * p * p, with_mutants=True)
         assert found.cause == found.misconception == "own_score_only"
 
+    def test_lists_of_which_some_have_fewer_parts_are_compared_part_by_part(self):
+        mutant = next(m for m in load("l08").mutants_of("L8.4") if m.misconception == "start_and_end_apart")
+        found = diagnosis("L8.4", mutant.function, with_mutants=True)
+        assert found.misconception == "start_and_end_apart"
+
     def test_an_exception_is_told_as_it_is(self):
         found = diagnosis("L3.2", lambda q, k: [][0])
         assert found.cause == "raised" and "IndexError" in found.line

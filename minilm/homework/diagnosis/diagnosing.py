@@ -1,6 +1,7 @@
 """From a function that failed to the name of what is wrong with it, or to the plain admission that it is not known."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -87,6 +88,12 @@ class _Visit:
         self.exam, self.impl, self.verdict = exam, impl, verdict
         of_case = [item for q in asked_in(exam.bank, exam.task, verdict) if (item := exam.item(q)) is not None]
         self.items = [*of_case, *exam.items]
+        self.spent: list[float] = []  # seconds for each answer
+
+    def slow(self) -> bool:
+        """Whether the time went for all questions together, rather than for the last one, which then is endless."""
+        *others, last = self.spent
+        return sum(others) > max(2 * last, 0.5)
 
     def ask(self, of_gradient: bool) -> tuple[list[Item], list[Answer]]:
         """All questions of a kind and their answers; it ends early where asking on would only cost time."""
@@ -94,7 +101,9 @@ class _Visit:
         for item in self.items:
             if item.question.of_gradient == of_gradient:
                 items.append(item)
+                before = time.perf_counter()
                 answers.append(ask(self.impl, self.exam.task.name, item.question, item.expected))
+                self.spent.append(time.perf_counter() - before)
                 if isinstance(answers[-1], Failed) and answers[-1].kind in ENDING:
                     break
         return items, answers
@@ -102,7 +111,7 @@ class _Visit:
     def diagnosis(self) -> Diagnosis:
         items, answers = self.ask(False)
         ended = next((a for a in answers if isinstance(a, Failed) and a.kind in ENDING), None)
-        if ended is not None and ended.kind == "time":  # for all questions together; the verdict's was in time
+        if ended is not None and ended.kind == "time" and self.slow():
             return Diagnosis(UNKNOWN, tr("The cause is not known: the function is too slow to be asked more"))
         if ended is not None:
             return Diagnosis(ended.kind, ended.text)
