@@ -74,9 +74,9 @@ def policy(deadline: str, rule: str, zone: str | None = None, grace: float = 0) 
         )  # fmt: skip
     in_points = found["rate_unit"] != "%"
     if found["most"] and (found["most_unit"] != "%") != in_points:
-        raise ConfigError(tr("late policy {rule!r}: give both numbers in % or both in points", rule=rule))
+        raise ConfigError(tr("late policy {rule!r}: give both numbers as percentages or both as points", rule=rule))
     if in_points and found["earned"]:
-        raise ConfigError(tr("late policy {rule!r}: only a number in % can be of what was earned", rule=rule))
+        raise ConfigError(tr("late policy {rule!r}: only a percentage can be of what was earned", rule=rule))
     if not 0 <= grace < math.inf:
         raise ConfigError(tr("the grace is {grace} minutes; it must be at least 0", grace=grace))
     scale = 1 if in_points else 100
