@@ -129,6 +129,6 @@ def _summary(outcome: Any, out: Path) -> None:
     if outcome.lost:
         say(tr("{n} could not be graded, through no fault of theirs; try them again with --resume: {students}",
                n=len(outcome.lost), students=", ".join(outcome.lost)))  # fmt: skip
-    typer.echo(str(out / "grades.csv"))
-    typer.echo(str(out / "overview.html"))
+    for path in (out / "grades.csv", out / "overview.html"):
+        typer.echo(str(path))
     raise typer.Exit(1 if outcome.lost else 0)

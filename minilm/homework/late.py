@@ -70,7 +70,7 @@ def policy(deadline: str, rule: str, zone: str | None = None, grace: float = 0) 
     if found is None:
         raise ConfigError(
             tr("late policy {rule!r}: wanted is a rule like \"10% per day, at most 50%\", \"2 points per day\" or "
-               "\"5% of earned per hour\"", rule=rule)
+               "\"5% per hour of what was earned\"", rule=rule)
         )  # fmt: skip
     in_points = found["rate_unit"] != "%"
     if found["most"] and (found["most_unit"] != "%") != in_points:

@@ -29,23 +29,26 @@ def reductions(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     if not wrong or any("b" in (p.expected.dtype.kind, p.got.dtype.kind) for p in pairs):
         return
     if any(p.got.size > p.expected.size for p in wrong):
+        largest = max(wrong, key=lambda p: p.got.size)
+        wanted, got = largest.expected.shape, largest.got.shape
         for f, text in (
-            (np.sum, tr("Missing reduction: not summed over an axis; wanted is shape {wanted}, got is {got}")),
-            (np.mean, tr("Missing reduction: no mean over an axis; wanted is shape {wanted}, got is {got}")),
-        ):
+            (np.sum, tr("Missing reduction: not summed over an axis; wanted is shape {wanted}, got is {got}",
+                        wanted=wanted, got=got)),
+            (np.mean, tr("Missing reduction: no mean over an axis; wanted is shape {wanted}, got is {got}",
+                         wanted=wanted, got=got)),
+        ):  # fmt: skip
             if accounts_reduced(pairs, f):
-                p = max(wrong, key=lambda p: p.got.size)
-                yield Explanation("missing_reduction", text.format(wanted=p.expected.shape, got=p.got.shape), 2)
+                yield Explanation("missing_reduction", text, 2)
     most = max(p.expected.ndim for p in pairs)
     for axis in [*range(-most, 0), None]:
         over = axis_said(axis) if axis is not None else tr("all axes")
         for f, text in (
-            (np.sum, tr("Reduced too far: the right numbers, summed over {axis}")),
-            (np.mean, tr("Reduced too far: the right numbers, averaged over {axis}")),
+            (np.sum, tr("Reduced too far: the right numbers, summed over {axis}", axis=over)),
+            (np.mean, tr("Reduced too far: the right numbers, averaged over {axis}", axis=over)),
         ):
             for keep in ("no", "yes", "repeated"):
                 if accounts(pairs, partial(_over_axis, f=f, axis=axis, keep=keep)):
-                    yield Explanation("extra_reduction", text.format(axis=over), 6)
+                    yield Explanation("extra_reduction", text, 6)
 
 
 def _over_axis(p: Pair, f: Callable, axis: int | None, keep: str) -> Any:
@@ -130,13 +133,13 @@ def normalised(pairs: Sequence[Pair]) -> Iterator[Explanation]:
     for axis in range(-most, 0):
         where = axis_said(axis)
         for text, f in (
-            (tr("Normalised once too often: the right numbers, divided by their sum over {axis}"), _shares),
-            (tr("A softmax too many: that of the right numbers, over {axis}"), _softmax),
-            (tr("Running sums of the right numbers along {axis}"), np.cumsum),
-            (tr("Centred: the right numbers, minus their mean over {axis}"), _centred),
+            (tr("Normalised once too often: the right numbers, divided by their sum over {axis}", axis=where), _shares),
+            (tr("A softmax too many: that of the right numbers, over {axis}", axis=where), _softmax),
+            (tr("Running sums of the right numbers along {axis}", axis=where), np.cumsum),
+            (tr("Centred: the right numbers, minus their mean over {axis}", axis=where), _centred),
         ):
             if maps(pairs, partial(f, axis=axis), -axis):
-                yield Explanation("normalised", text.format(axis=where), 5)
+                yield Explanation("normalised", text, 5)
         if all(p.expected.ndim >= -axis for p in pairs) and _share(pairs, axis):
             yield Explanation("not_normalised", tr("Not normalised: divide by the sum over {axis}", axis=where), 5)
 
