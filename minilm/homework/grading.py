@@ -32,6 +32,7 @@ from minilm.homework.intake import Submission
 from minilm.homework.limits import MIB, Limits
 from minilm.homework.record import Cause, ClaimRecord, Record, TaskRecord
 from minilm.homework.remote import FATAL, Remote
+from minilm.homework.runtime import runtime_files
 from minilm.homework.shown import beside, shown
 from minilm.homework.wire import Frame
 from minilm.homework.zygote import Allowance, Worker, Zygote
@@ -92,7 +93,7 @@ class Grader:
         self.tasks = {number: task for number, task in self.bank.tasks.items() if not task.worked}
         self.plain = [task.name for task in self.bank.tasks.values() if task.plain]
         with speaking(rules.lang):
-            self.zygote = Zygote(rules.layers)
+            self.zygote = Zygote(rules.layers, runtime=runtime_files(self.bank.about))
             lacking = sandbox.missing_for_strict(self.zygote.layers) if rules.strict else []
             if lacking:
                 self.zygote.close()
