@@ -36,9 +36,7 @@ def written(record) -> tuple[Page, dict]:
 
 class TestPage:
     def test_says_what_was_earned_and_what_failed(self):
-        seen, _ = written(
-            plain(late=("2 d", 0.5), notes=(("chosen", "of 2 files, l03.py is graded"),), printed="hi\nho")
-        )
+        seen, _ = written(plain(late=("2 d", 0.5), notes=(("chosen", "of 2 files, l03.py is graded"),), printed="hi\nho"))
         for text in (
             "Ana Díaz", "ana", "2.5 / 12 points", "1 of 6 tasks are solved.", "of 2 files, l03.py is graded",
             "Handed in late by 2 d: 0.5 points are taken off", "L3.2 f2 ◐in part 1 / 2 1 of 2 1 of 2",
