@@ -25,4 +25,8 @@ grading.py     one submission to one record, with public and hidden cases; seeds
 ledger.py      a batch's folder, which no kill -9 spoils; roster.py: who is in the class
 lanes.py       submissions graded side by side, by processes or a Dask cluster
 batch.py       a class graded: begun, gone on with, graded again in part
+reports/       results.json, a student's page, the class's overview, grades.csv
+late.py        what handing in late costs
+gradebook.py   Moodle's and Canvas's sheets, filled in; sheets.py: a table of which all but some cells stays as it is
+autograder.py  a zip that grades on Gradescope
 """

@@ -91,6 +91,6 @@ def _rows(text: str, delimiter: str, start: int) -> list[tuple[Cell, ...]]:
         row = []
         if at >= len(text):
             return rows
-        at += 2 if text.startswith("\r\n", at) else 1
+        at += 1  # of "\r\n" the first; the row between them is empty
         if at >= len(text):
             return rows

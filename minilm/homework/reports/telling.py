@@ -90,7 +90,7 @@ def _failure(tasks: list[TaskRecord]) -> Failure:
         tuple(tasks),
         ", ".join(line(one.number, 20) for one in tasks),
         line(task.name, 60) if len(tasks) == 1 else "",
-        tr("{n} of {all} points", n=points(sum(t.earned for t in tasks)), all=points(sum(t.points for t in tasks))),
+        f"{points(sum(t.earned for t in tasks))} / {points(sum(t.points for t in tasks))}",
         word_of(task.state),
         SIGNS.get(task.state, "✗"),
         what_failed(task, shown),

@@ -16,10 +16,10 @@ from submissions import reference
 
 from minilm.course import load
 from minilm.homework.record import Cause
-from minilm.homework.reports import write_batch
+from minilm.homework.reports import by_compare50, write_batch
 from minilm.homework.reports.grades import grades, safe
 from minilm.homework.reports.overview import overview
-from minilm.homework.reports.similarity import ALIKE, Alike, K, W, near_identical, tokens, winnowed
+from minilm.homework.reports.similarity import ALIKE, Alike, K, Pair, W, near_identical, tokens, winnowed
 from minilm.homework.stripping import student_source
 from minilm.i18n import speaking
 
@@ -150,6 +150,24 @@ class TestSimilarity:
         copy = files["s3"].decode().replace("def f(x, y)", "def g(y, x=0, *z)")
         pairs = near_identical({**files, "copy": copy.encode()}).pairs
         assert [pair.students for pair in pairs] == [("copy", "s3")]
+
+    def test_compare50_finds_the_pairs_where_it_is_installed(self, monkeypatch):
+        sources = {student: f"x = f.{student}(1)\n".encode() * 20 for student in ("ana", "bru", "carla")}
+        found = [("ana", "bru", 0.8, [1, 2, 3, 9], [4]), ("ana", "carla", 0.9, [], [2]), ("bru", "carla", 0.5, [], [])]
+        monkeypatch.setattr(by_compare50, "installed", lambda: True)
+        monkeypatch.setattr(by_compare50, "ranked", lambda sources, given, n: found)
+        assert near_identical(sources).pairs == (
+            Pair(("ana", "carla"), 0.9, ("", "2")), Pair(("ana", "bru"), 0.8, ("1–3, 9", "4"))
+        )  # fmt: skip
+
+    def test_where_compare50_fails_our_own_finds_them(self, tmp_path, monkeypatch):
+        (tmp_path / "compare50.py").write_text("raise SystemExit(3)")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setattr(by_compare50, "installed", lambda: True)
+        original = reference(load("l03").about.folder)
+        files = {"a": original.encode(), "b": original.replace("weights @ value", "1 * weights @ value").encode()}
+        assert by_compare50.ranked(files, [b"x = 1"], 5) is None
+        assert [pair.students for pair in near_identical(files).pairs] == [("a", "b")]
 
     @given(st.binary(max_size=300))
     def test_any_bytes_have_tokens_and_lines(self, source):

@@ -86,6 +86,10 @@ class TestMoodle:
         evil = plain(tasks=(replace(task, cause=replace(task.cause, line="=<script>\u202e")),))
         assert "‹script›" in feedback(evil) and "<" not in feedback(evil) and "\u202e" not in feedback(evil)
 
+    def test_quotes_stay_where_they_are(self, tmp_path):
+        quoted = SPANISH.replace("Ana;;24,00", 'Ana;"";"24,00"')
+        assert 'Ana;"6,00";"24,00";' in filled(tmp_path, quoted, ["11"])[1]
+
 
 class TestCanvas:
     def test_fills_the_column_of_the_lesson_scaled(self, tmp_path):
