@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from minilm.homework.archives import printable
-
 WIDTH, ENTRIES = 88, 120  # letters of a line; entries of an array beyond which its middle is left out
 LARGE = 4096  # entries of an array that NumPy draws by itself
 LINES, PARTS = 24, (50, 20, 8)  # of a text; of a list, of one within it, and of those within these
@@ -16,7 +14,7 @@ NEAR = 1e-6  # what differs by less is marked only where nothing differs by more
 
 
 def shown(value: Any, width: int = WIDTH) -> str:
-    """A value as text of a few lines, without anything that steers a terminal."""
+    """A value as text of a few lines; as `repr` has it, so nothing in it steers a terminal."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         if value.ndim == 0:
             return shown(value.item(), width)
@@ -26,7 +24,7 @@ def shown(value: Any, width: int = WIDTH) -> str:
     if isinstance(value, (tuple, list, dict)):
         value = _short(value)
     text = value if isinstance(value, _Text) else pprint.pformat(value, width=width, compact=True, sort_dicts=False)
-    return _cut([printable(line)[:400] for line in str(text).split("\n")])
+    return _cut([line[:400] for line in str(text).split("\n")])
 
 
 def beside(expected: Any, got: Any, width: int = WIDTH) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from planted import plant
 from submissions import reference
 
 from minilm.cli import app, check
-from minilm.course import find_lessons, load
+from minilm.course import Raised, find_lessons, load
 from minilm.course.banks import read_about
 from minilm.errors import ConfigError, DataError
 from minilm.homework import home as homes
@@ -133,6 +133,19 @@ class TestFound:
         source += b"def total(x):\n    return float(square(x.sum()) ** 0.5 * (1 if x.sum() > 0 else -1))\n"
         assert home.test(source, home.asked[1]).state == "solved"
         assert alone.test(source, alone.asked[1]).state == "failed"
+
+    def test_a_property_that_asks_another_task_asks_ones_own_where_there_is_no_other(self, home, alone):
+        source = b"def square(x):\n    return x * x\n\ndef total(x):\n    return 7.0\n"
+        with home.remote(source, home.asked[0]) as with_reference, alone.remote(source, alone.asked[0]) as own:
+            assert (with_reference.total(np.ones(3)), own.total(np.ones(3))) == (3.0, 7.0)
+
+    def test_a_worker_that_is_lost_is_not_replaced(self, home):
+        started = []
+        with home.remote(with_square("import os; os._exit(1)"), home.asked[0], started.append) as remote:
+            for _ in range(3):
+                with pytest.raises(Raised, match="ended"):
+                    remote.square(np.ones(2))
+        assert len(started) == 1
 
     def test_what_the_smallest_case_prints_is_shown(self, home):
         source = b"print('loaded')\n" + with_square("print('x is', x.shape, '\\x1b[2J'); return x + x")
