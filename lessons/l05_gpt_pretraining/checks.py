@@ -93,16 +93,20 @@ def forgets_the_order_of_pieces(impl, pieces):
 
 @composite
 def pieces_and_merges(draw):
-    """A piece, and merges that could have been learned: pairs of earlier ids."""
-    letters = [*"abé".encode()]
+    """A piece, and merges as they are learned: mostly of neighbours in a text that is now and then the piece itself."""
+    text = draw(st.text("abé", max_size=10))
     rng, merges = np.random.default_rng(draw(integers(0, 10**6))), []
+    word = "".join(chr(byte + 500) for byte in text.encode())
     for k in range(draw(integers(1, 6))):
-        known = letters + [256 + i for i in range(k)]
-        pair = tuple(int(i) for i in rng.choice(known, 2))
+        known = [*"abé".encode(), *range(256, 256 + k)]
+        pairs = list(pairwise(ord(c) - 500 for c in word))
+        at_random = not pairs or rng.random() < 0.3
+        pair = tuple(int(i) for i in (rng.choice(known, 2) if at_random else pairs[rng.integers(len(pairs))]))
         if pair in merges:
             break
         merges.append(pair)
-    return draw(st.text("abé", max_size=8)), merges
+        (word,) = apply([word], pair, 256 + k)
+    return draw(st.sampled_from([text, text[::-1]]) | st.text("abé", max_size=8)), merges
 
 
 @claim("L5.3", "it is what the merges leave, applied one after the other in the order in which they were learned",

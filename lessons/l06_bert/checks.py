@@ -258,11 +258,16 @@ def only_first(impl, hidden, weight, bias):
 
 @composite
 def words(draw):
-    """A word of a and b, and a vocabulary of pieces of up to three letters."""
+    """A word of a and b, and a vocabulary: pieces of up to three letters, now and then with the word itself, or few
+    that leave the longest piece without an end, though a shorter one has one."""
     word = draw(st.text("ab", min_size=1, max_size=7))
     every = [p + s for p in ("", "##") for s in ("a", "b", "aa", "ab", "ba", "bb", "aab", "aba", "bab", "bba")]
     kept = draw(booleans(len(every))) | (draw(booleans(1)) & np.array([len(p.strip("#")) == 1 for p in every]))
-    return word, [piece for piece, keep in zip(every, kept, strict=True) if keep]
+    kind = draw(integers(0, 4))
+    if kind == 4 and len(word) > 2:
+        return word, [word[:1], word[:2], "##" + word[1:]]
+    whole = [word] if kind == 3 else []
+    return word, list(dict.fromkeys(whole + [piece for piece, keep in zip(every, kept, strict=True) if keep]))
 
 
 def spelled(pieces):
