@@ -9,7 +9,7 @@ import pytest
 
 import minilm.functional as F
 from minilm.course import Claim, Implementation, Local, Raised, Task, Verdict, expect_close, find_lessons, load, prove
-from minilm.course.strategies import floats
+from minilm.course.strategies import floats, st
 from minilm.homework.diagnosis import diagnose, examining
 from minilm.homework.diagnosis.measuring import failing, of_mutants, of_rewritten, of_right_answers, of_wrong
 
@@ -292,6 +292,16 @@ class TestAtHome:
         """1 for 0 may be a cosine for a sine, an exponential, or one too much."""
         mutant = next(m for m in load("l03").mutants_of("L3.8") if m.misconception == name)
         assert self.found("L3.8", mutant.function).cause == "unknown"
+
+    def test_a_property_that_stumbles_over_an_answer_is_no_fault_of_the_doctor(self):
+        def check(impl, x):
+            expect_close(1 / impl.f(x), 1 / x, "one over it")
+
+        task = Task("L3.99", lambda x: 0.0 if x > 3 else x + 1.0, 1, 0, False, True)
+        task.function.__name__ = "f"
+        impl, claim = Local({"L3.99": task}), Claim("L3.99", "what", check, (st.integers(1, 9).map(float),), None)
+        verdict = prove(claim, impl, "f")
+        assert diagnose(replace(bank_of("l03"), tasks={}), task, impl, verdict).cause == "unknown"
 
     def test_a_cause_must_account_for_the_cases_that_hold(self):
         right = load("l00").tasks["L0.4"].function
