@@ -32,7 +32,10 @@ WELL = {
     "memory": 8 * 2**30,
     "language": "en",
     "cache": {"path": "/home/ana/.cache/minilm", "writable": True},
-    "sandbox": [{"name": "session", "active": True, "why": ""}, {"name": "bwrap", "active": False, "why": "no program"}],
+    "sandbox": [
+        {"name": "session", "active": True, "why": ""},
+        {"name": "bwrap", "active": False, "why": "no program"},
+    ],
 }
 
 

@@ -106,8 +106,9 @@ def _summary(outcome: Any, out: Path) -> None:
     """What an instructor wants to know at once."""
     from minilm.cli.waiting import say
     from minilm.course.tables import table
+    from minilm.homework.sandbox import missing_for_strict
 
-    missing = [layer.name for layer in outcome.layers if not layer.active and layer.name != "bwrap"]
+    missing = [layer.name for layer in missing_for_strict(outcome.layers)]
     if missing:
         say(tr("these layers of the sandbox did not stand: {layers} (see `minilm doctor`)", layers=", ".join(missing)))
     rows = []
@@ -130,3 +131,4 @@ def _summary(outcome: Any, out: Path) -> None:
                n=len(outcome.lost), students=", ".join(outcome.lost)))  # fmt: skip
     typer.echo(str(out / "grades.csv"))
     typer.echo(str(out / "overview.html"))
+    raise typer.Exit(1 if outcome.lost else 0)

@@ -70,6 +70,55 @@ def pack(
     typer.echo(tr("{path}: {size} bytes, ready to hand in", path=made.path, size=made.size))
 
 
+@app.command("gradescope", help=tr("Make the autograder of a lesson for Gradescope: a zip to upload there."))
+def gradescope(
+    name: str = typer.Argument(help=tr("The lesson: l03, l03_attention or 3.")),
+    out: Path = typer.Option(None, help=tr("The zip to write; l03-gradescope.zip here if not given.")),
+    lang: str = typer.Option(None, help=tr("The language of what students read: en or es; yours if not given.")),
+    secret_file: Path = typer.Option(
+        None, help=tr("The file of the course's secret, from which hidden cases are made; your own if not given.")
+    ),
+) -> None:
+    from minilm.course.banks import find_lesson
+    from minilm.homework.autograder import build
+    from minilm.homework.seeds import find_secret
+    from minilm.i18n import language
+    from minilm.resources import write_atomically
+
+    about, secret = find_lesson(name), find_secret(secret_file)
+    path = out or Path(f"{about.short}-gradescope.zip")
+    write_atomically(path, build(about, lang or language(), secret.key))
+    if secret.notice:
+        typer.echo(secret.notice, err=True)
+    typer.echo(tr("{path}: upload it as the autograder; it holds the answers and the secret, show it to no student",
+                  path=path))  # fmt: skip
+
+
+@app.command("gradebook", help=tr("Fill in the grade sheet that Moodle or Canvas exported; the rest of it stays."))
+def gradebook(
+    folder: Path = typer.Argument(metavar="DIR", help=tr("The folder that `minilm grade --out` wrote.")),
+    sheet: Path = typer.Argument(help=tr("Moodle's grading worksheet, or Canvas's gradebook, as CSV.")),
+    out: Path = typer.Option(None, help=tr("The sheet to write; NAME.filled.csv beside it if not given.")),
+    column: str = typer.Option(None, help=tr("The heading of the column for the grades, if it is not clear.")),
+) -> None:
+    from minilm.homework.gradebook import fill, read_records
+    from minilm.resources import write_atomically
+
+    done = fill(sheet, read_records(folder), column)
+    path = out or sheet.with_name(f"{sheet.stem}.filled{sheet.suffix}")
+    write_atomically(path, done.data)
+    n = len(done.students)
+    typer.echo(tr("{path}: filled in, column {column}: {n}", path=path, column=done.column, n=n))
+    if done.scaled:
+        typer.echo(tr("scaled from {of:g} points to the sheet's {top:g}", of=done.scaled[0], top=done.scaled[1]))
+    if done.left:
+        typer.echo(tr("handed in nothing, left as they are: {students}", students=", ".join(done.left)))
+    if done.locked:
+        typer.echo(tr("the sheet does not let these be changed: {students}", students=", ".join(done.locked)))
+    if done.unknown:
+        typer.echo(tr("graded, but not in the sheet: {students}", students=", ".join(done.unknown)))
+
+
 BAD = ("unsolved", "missing")
 
 

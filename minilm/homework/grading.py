@@ -32,7 +32,9 @@ from minilm.homework.intake import Submission
 from minilm.homework.limits import MIB, Limits
 from minilm.homework.record import Cause, ClaimRecord, Record, TaskRecord
 from minilm.homework.remote import FATAL, Remote
+from minilm.homework.runtime import runtime_files
 from minilm.homework.shown import beside, shown
+from minilm.homework.wire import Frame
 from minilm.homework.zygote import Allowance, Worker, Zygote
 from minilm.i18n import speaking, tr
 
@@ -54,8 +56,8 @@ class Rules:
     lesson: str
     lang: str = "en"
     public: int = PUBLIC_CASES
-    hidden: int = 60
-    calls: int = 60
+    hidden: int = 50
+    calls: int = 50
     least: int = 3
     layers: tuple[str, ...] | None = None
     strict: bool = False
@@ -91,7 +93,7 @@ class Grader:
         self.tasks = {number: task for number, task in self.bank.tasks.items() if not task.worked}
         self.plain = [task.name for task in self.bank.tasks.values() if task.plain]
         with speaking(rules.lang):
-            self.zygote = Zygote(rules.layers)
+            self.zygote = Zygote(rules.layers, runtime=runtime_files(self.bank.about))
             lacking = sandbox.missing_for_strict(self.zygote.layers) if rules.strict else []
             if lacking:
                 self.zygote.close()
@@ -99,6 +101,7 @@ class Grader:
             self.references = Zygote(lesson=self.bank.about.folder)
         self._cases: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         self._calls: dict[int, float] = {}
+        self.known: dict[bytes, Frame] = {}  # what the lesson's own functions answered
 
     def __enter__(self) -> "Grader":
         return self
@@ -138,7 +141,7 @@ class Grader:
             counted = Counted(self.bank.tasks)
             prove_on(claim, cases, counted, task.name)
             earlier = {other.name for other in self.bank.tasks.values()} & set(task.function.__code__.co_names)
-            each = 1 + 2 * len(earlier)  # what it asks of earlier tasks goes to another process, and back
+            each = 1 + len(earlier)  # what it asks of earlier tasks comes back to us
             self._calls[id(claim)] = max(1.0, each * counted.calls / max(1, len(cases)))
         return min(most, max(self.rules.least, int(self.rules.calls / self._calls[id(claim)])))
 
@@ -239,7 +242,7 @@ class _One:
         allowance = Allowance(BUDGET)
         references = self.grader.references
         with Remote(lambda: self.start(allowance), self.bank.tasks, task.number, references=lambda: references.start(),
-                    lives=lives) as remote:  # fmt: skip
+                    lives=lives, known=self.grader.known) as remote:  # fmt: skip
             yield remote
 
     def task(self, task: Task) -> TaskRecord:

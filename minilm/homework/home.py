@@ -27,6 +27,7 @@ from minilm.homework.diagnosis import Diagnosis, diagnose_safely
 from minilm.homework.intake import READ, file_item, read_source
 from minilm.homework.limits import Limits
 from minilm.homework.remote import FATAL, Failed, Remote, sentence
+from minilm.homework.runtime import runtime_files
 from minilm.homework.zygote import Worker, Zygote
 from minilm.i18n import tr
 
@@ -88,7 +89,7 @@ class Home:
         self.about, self.cases = about, cases
         self.alone = not (about.folder / "tasks.py").is_file()
         self._starters = ThreadPoolExecutor(2)
-        self._zygote = self._begin(lambda: Zygote(layers))
+        self._zygote = self._begin(lambda: Zygote(layers, runtime=None if self.alone else runtime_files(about)))
         self._references = None if self.alone else self._begin(lambda: Zygote(lesson=about.folder))
         try:
             self.bank = load(about)

@@ -149,7 +149,7 @@ def grade_on_cluster(work: Iterable[Work], rules: Rules, scheduler: str, grade: 
         ) from error  # fmt: skip
     with client:
         futures = {client.submit(grade, rules, w.submission, w.seeds, w.only, pure=False): w for w in work}
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures), loop=client.loop):
             one, failure = futures.pop(future), future.exception()
             if failure is None:
                 yield one, future.result()

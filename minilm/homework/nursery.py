@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,8 @@ import numpy as np
 from minilm.homework import sandbox
 from minilm.homework.limits import Limits
 from minilm.i18n import language, tr
+
+OWN = "own"  # where the workers' folders lie: the one place in a zygote's folder that they may write to
 
 
 def main(fd: int) -> None:
@@ -72,8 +75,7 @@ def _become_first_process(active: set[str], control: socket.socket, folder: str)
         control.close()
         os.waitpid(pid, 0)
         with contextlib.suppress(OSError):
-            os.rmdir(f"{os.path.basename(folder)}/root", dir_fd=above)
-            os.rmdir(os.path.basename(folder), dir_fd=above)
+            shutil.rmtree(os.path.basename(folder), dir_fd=above)
         os._exit(0)
     os.close(above)
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -91,7 +93,8 @@ class Nursery:
 
     def prepare(self, order: dict[str, Any]) -> None:
         self.own_processes = -1
-        scratch = self.folder
+        scratch = os.path.join(self.folder, OWN)
+        os.makedirs(scratch, 0o711, exist_ok=True)
         if "namespaces" in self.active:
             self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         taken = sandbox.address_space()
@@ -133,7 +136,7 @@ class Nursery:
         os._exit(0)
 
     def scratch(self, number: int) -> str:
-        return os.path.join(self.folder, f"scratch-{number}")
+        return os.path.join(self.folder, OWN, str(number))
 
     def fork(self, request: dict[str, Any], descriptors: list[int]) -> int:
         number, uid = request["id"], request["uid"]

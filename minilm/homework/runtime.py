@@ -8,9 +8,10 @@ import base64
 import hashlib
 import importlib.metadata
 import io
+import re
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import minilm
@@ -31,9 +32,17 @@ def wheel_name(about: About) -> str:
 
 def build_wheel(about: About) -> bytes:
     """The runtime of a lesson. The same source gives the same bytes."""
-    files = runtime_files(about)
-    info = f"minilm-{_version(about)}.dist-info"
-    files[f"{info}/METADATA"] = _metadata(about).encode()
+    return _wheel(runtime_files(about), _version(about), f"The student runtime of lesson {about.short}", _needs())
+
+
+def build_whole_wheel() -> bytes:
+    """All of minilm, with the answers and what grading needs: for a machine that grades."""
+    return _wheel(package_files(), minilm.__version__, "minilm, for grading", [*_needs(), *_needs("grade")])
+
+
+def _wheel(files: dict[str, bytes], version: str, summary: str, needs: list[str]) -> bytes:
+    info = f"minilm-{version}.dist-info"
+    files[f"{info}/METADATA"] = _metadata(version, summary, needs).encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: minilm\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = b"[console_scripts]\nminilm = minilm.cli.app:main\n"
     record = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in files.items()]
@@ -41,25 +50,35 @@ def build_wheel(about: About) -> bytes:
     return zipped(files)
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    """A zip of these files, the same bytes each time."""
+def zipped(files: Mapping[str, bytes], programs: Collection[str] = ()) -> bytes:
+    """A zip of these files, the same bytes each time. programs: those that can be executed."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
             member = zipfile.ZipInfo(name, EARLIEST)
-            member.external_attr, member.compress_type = 0o100644 << 16, zipfile.ZIP_DEFLATED
+            mode = 0o100755 if name in programs else 0o100644
+            member.external_attr, member.compress_type = mode << 16, zipfile.ZIP_DEFLATED
             archive.writestr(member, data)
     return out.getvalue()
+
+
+def package_files() -> dict[str, bytes]:
+    """Path -> content of every file of the package, its lessons and data in it."""
+    files = {
+        f"minilm/{path}": (PACKAGE / path).read_bytes() for path in _below(PACKAGE) if path.parts[0] not in LEFT_OUT
+    }
+    lessons, data = lessons_folder(), data_folder()
+    files |= {f"minilm/lessons/{p}": (lessons / p).read_bytes() for p in _below(lessons)}
+    return files | {f"minilm/data/{p}": (data / p).read_bytes() for p in _below(data)}
 
 
 def runtime_files(about: About) -> dict[str, bytes]:
     """Path -> content of every file of the package that students are given."""
     files = {
-        f"minilm/{path}": (PACKAGE / path).read_bytes() for path in _below(PACKAGE) if path.parts[0] not in LEFT_OUT
+        name: data
+        for name, data in package_files().items()
+        if not (name.startswith("minilm/lessons/") and name.rpartition("/")[2] in ANSWERS)
     }
-    lessons, data = lessons_folder(), data_folder()
-    files |= {f"minilm/lessons/{p}": (lessons / p).read_bytes() for p in _below(lessons) if p.name not in ANSWERS}
-    files |= {f"minilm/data/{p}": (data / p).read_bytes() for p in _below(data)}
     tasks = assignment.as_json(assignment.asked_of(about))
     files[f"minilm/lessons/{about.folder.name}/{assignment.FILE}"] = tasks.encode()
     sources = {name: data.decode("utf-8") for name, data in files.items() if name.endswith(".py")}
@@ -87,15 +106,18 @@ def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def _metadata(about: About) -> str:
-    lines = ["Metadata-Version: 2.1", "Name: minilm", f"Version: {_version(about)}"]
-    lines += [f"Summary: The student runtime of lesson {about.short}", "Requires-Python: >=3.11"]
-    return "\n".join([*lines, *(f"Requires-Dist: {need}" for need in _needs()), ""])
+def _metadata(version: str, summary: str, needs: list[str]) -> str:
+    lines = ["Metadata-Version: 2.1", "Name: minilm", f"Version: {version}", f"Summary: {summary}"]
+    return "\n".join([*lines, "Requires-Python: >=3.11", *(f"Requires-Dist: {need}" for need in needs), ""])
 
 
-def _needs() -> list[str]:
-    """What minilm depends on: as its pyproject.toml says in a checkout, or its installed metadata."""
+def _needs(extra: str = "") -> list[str]:
+    """What minilm, or one of its extras, depends on: as its pyproject.toml says in a checkout, or its metadata."""
     project = PACKAGE.parent / "pyproject.toml"
     if project.is_file():
-        return tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
-    return [need for need in importlib.metadata.requires("minilm") or [] if "extra ==" not in need]
+        said = tomllib.loads(project.read_text("utf-8"))["project"]
+        return said["optional-dependencies"][extra] if extra else said["dependencies"]
+    needs = importlib.metadata.requires("minilm") or []
+    if not extra:
+        return [need for need in needs if "extra ==" not in need]
+    return [need.partition(";")[0].strip() for need in needs if re.search(rf"extra == ['\"]{extra}['\"]", need)]

@@ -102,12 +102,13 @@ def _is_root() -> bool:
 # ------------------------------------------------------------------------------------------------ what may be looked at
 
 
-def readable() -> list[str]:
-    """The folders and files that Python, NumPy and minilm consist of."""
+def readable(package: Path = PACKAGE) -> list[str]:
+    """The folders and files that Python, NumPy and minilm consist of. package: the minilm that is meant."""
     from minilm.resources import data_folder
 
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    found = [sysconfig.get_path(name) for name in names] + [str(PACKAGE), str(data_folder())]
+    found = [sysconfig.get_path(name) for name in names]
+    found += [str(package), *([str(data_folder())] if package == PACKAGE else [])]
     inside = (sys.prefix, sys.base_prefix)
     found += [p for p in sys.path if (p and p.startswith(inside)) or p.endswith("-packages")]
     found += ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", f"{sys.base_prefix}/lib"]
@@ -116,9 +117,17 @@ def readable() -> list[str]:
     return [p for p in dict.fromkeys(found) if os.path.exists(p)]
 
 
-def secret(within: Path = PACKAGE) -> list[str]:
-    """What lies among the readable and is none of a submission's business: the lessons with their answers."""
-    return [str(p) for p in (within / "lessons", Path(os.path.realpath(within)) / "lessons") if p.is_dir()]
+def secret(package: Path = PACKAGE) -> list[str]:
+    """What lies among the readable and is none of a submission's business: the lessons with their answers.
+
+    A package that is installed to be edited, or a second one, may have left another copy of them beside other packages.
+    Beside a student runtime, all of any other minilm is secret.
+    """
+    copies = [PACKAGE, *(Path(p) / "minilm" for p in readable(package))]
+    places = {Path(p) for copy in copies for p in (copy, os.path.realpath(copy))} - {package}
+    if package == PACKAGE:
+        places = {place / "lessons" for place in (*places, package)}
+    return sorted(str(p) for p in places if p.is_dir())
 
 
 def spread(path: str, secrets: list[str]) -> Iterator[tuple[str, bool]]:

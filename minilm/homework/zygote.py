@@ -32,6 +32,7 @@ from minilm.homework.wire import Bounds, Fault, Frame, WireError, empty, pack, r
 from minilm.i18n import language, tr
 from minilm.resources import PACKAGE
 
+RUNTIME = "runtime"  # in a zygote's folder: the minilm that its workers import
 PATIENCE = 60.0  # seconds for the zygote's own answers
 HOME = 30.0  # … and for one of the reference's, which takes no time of a student's
 GRANTED = 5, 30  # times what an answer may take: for the reference, and in the queue for a processor
@@ -48,7 +49,7 @@ class Ending:
 
     def out_of_time(self, limits: Limits) -> bool:
         """Whether the kernel ended it for its CPU time."""
-        spent = self.cpu > 0.9 * limits.cpu
+        spent = self.cpu > 0.7 * limits.cpu  # where it ends a process the kernel counts ticks, more than were used
         return self.status == -signal.SIGXCPU or (self.status == -signal.SIGKILL and spent)
 
     def __str__(self) -> str:
@@ -64,9 +65,16 @@ class Zygote:
 
     layers: the walls that are wanted, all that there are by default; `layers` tells afterwards which ones stand.
     lesson: a lesson's folder, for workers that answer for its own functions (these need no walls but the limits).
+    runtime: the files of the minilm that submissions import, as runtime.py makes them; else it is this one.
     """
 
-    def __init__(self, layers: Iterable[str] | None = None, *, lesson: Path | None = None):
+    def __init__(
+        self,
+        layers: Iterable[str] | None = None,
+        *,
+        lesson: Path | None = None,
+        runtime: Mapping[str, bytes] | None = None,
+    ):
         if os.name != "posix":
             raise ConfigError(tr("submissions are run on Linux and macOS: on Windows, use the Linux subsystem (WSL)"))
         self.wanted = set(sandbox.LAYERS if layers is None else layers) | {"session", "limits"}
@@ -74,7 +82,7 @@ class Zygote:
         if unknown:
             raise ConfigError(tr("there is no layer {name}; there are {known}", name=min(unknown),
                                  known=", ".join((*sandbox.LAYERS, *sandbox.OPTIONAL))))  # fmt: skip
-        self.lesson = lesson
+        self.lesson, self.runtime = lesson, runtime
         self.layers: list[sandbox.Layer] = []
         self._lock = threading.Lock()
         self._count = 0
@@ -90,6 +98,7 @@ class Zygote:
         self.folder = tempfile.mkdtemp(prefix="minilm-")
         os.chmod(self.folder, 0o711)
         os.makedirs(os.path.join(self.folder, "root"))
+        self.package = PACKAGE if self.runtime is None else lay_out(self.runtime, Path(self.folder) / RUNTIME)
         ours, theirs = socket.socketpair()
         ours.settimeout(PATIENCE)
         with theirs:
@@ -97,13 +106,13 @@ class Zygote:
                        "import sys; from minilm.homework.nursery import main; main(int(sys.argv[1]))",
                        str(theirs.fileno())]  # fmt: skip
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=environment(), cwd="/", stdin=subprocess.DEVNULL,
+                command, pass_fds=[theirs.fileno()], env=environment(self.package), cwd="/", stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
         self._socket = ours
         told = self._ask({
-            "layers": sorted(self.wanted), "folder": self.folder, "readable": sandbox.readable(),
-            "secret": sandbox.secret(), "lesson": str(self.lesson) if self.lesson else None,
+            "layers": sorted(self.wanted), "folder": self.folder, "readable": sandbox.readable(self.package),
+            "secret": sandbox.secret(self.package), "lesson": str(self.lesson) if self.lesson else None,
         })  # fmt: skip
         self.layers = [sandbox.Layer(*layer) for layer in told["layers"]]
 
@@ -114,7 +123,7 @@ class Zygote:
         program = shutil.which("bwrap")
         if program is None:
             raise ConfigError(tr("bwrap is asked for and not installed: install the package bubblewrap"))
-        return [program, *bubblewrap(self.folder)]
+        return [program, *bubblewrap(self.folder, self.package)]
 
     def _ask(self, question: dict[str, Any], descriptors: Iterable[int] = ()) -> dict[str, Any]:
         """The answer, with the descriptors that came with it as "handles"."""
@@ -208,10 +217,21 @@ class ZygoteLost(ConfigError):
     """The zygote ended, or never began."""
 
 
-def environment() -> dict[str, str]:
+def lay_out(files: Mapping[str, bytes], folder: Path) -> Path:
+    """Write a runtime's files, for everybody to read; the folder of its package."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder / "minilm"
+
+
+def environment(package: Path = PACKAGE) -> dict[str, str]:
     """All that a zygote and its workers see of the grader's environment."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
-    path = [str(PACKAGE.parent), *(p for p in sys.path if p.endswith("-packages"))]
+    path = [str(package.parent), *(p for p in sys.path if p.endswith("-packages"))]
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")}
     return kept | threads | {
         "PATH": os.defpath, "LANG": "C.UTF-8", "MINILM_LANG": language(), "MPLBACKEND": "agg", "PYTHONHASHSEED": "0",
@@ -219,12 +239,12 @@ def environment() -> dict[str, str]:
     }  # fmt: skip
 
 
-def bubblewrap(folder: str) -> list[str]:
+def bubblewrap(folder: str, package: Path = PACKAGE) -> list[str]:
     """Its options: what is readable and no secret, a folder, no network, no other process."""
     command = ["--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for path in sandbox.readable():
+    for path in sandbox.readable(package):
         command += ["--ro-bind", path, path]
-    for path in sandbox.secret():
+    for path in sandbox.secret(package):
         command += ["--tmpfs", path]
     return [*command, "--ro-bind", "/usr/bin", "/usr/bin", "--ro-bind", sys.prefix, sys.prefix, "--ro-bind",
             sys.base_prefix, sys.base_prefix, "--bind", folder, folder, "--proc", "/proc"]  # fmt: skip

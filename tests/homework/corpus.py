@@ -19,13 +19,14 @@ from minilm.course import load, prove
 from minilm.homework import sandbox
 from minilm.homework.limits import Limits
 from minilm.homework.remote import Remote
+from minilm.homework.runtime import runtime_files
 from minilm.homework.zygote import Zygote
 from minilm.resources import PACKAGE
 
 ATTACKS = Path(__file__).parent / "attacks"
 MARK = "attack-was-here"
 NAMES = ("results.json", "ledger.csv", "sitecustomize.py", "usercustomize.py", "torch.py")  # besides the mark
-LIMITS = Limits(answer=0.5, wall=2.0, cpu=2.0, memory=192 << 20, output=4096)
+LIMITS = Limits(answer=0.5, load=1.0, wall=2.0, cpu=2.0, memory=192 << 20, output=4096)
 NUMBER, LESSON = "L3.2", "l03"
 HONEST = """
 import minilm.functional as F
@@ -140,7 +141,8 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     bad = 0
     layers = given.layers.split(",") if given.layers else None
-    with Zygote(layers) as zygote, Zygote(lesson=load(LESSON).about.folder) as references:
+    about = load(LESSON).about
+    with Zygote(layers, runtime=runtime_files(about)) as zygote, Zygote(lesson=about.folder) as references:
         print("layers:", ", ".join(layer.name for layer in zygote.layers if layer.active), flush=True)
         for result in run(zygote, references, given.names, claims=given.claims, examples=given.examples):
             print(result, flush=True)

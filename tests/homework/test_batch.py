@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import stat
+import subprocess
+import time
 
 import pytest
 from hypothesis import given
@@ -32,8 +35,8 @@ def asked(monkeypatch, tmp_path):
             seen.append((one.submission.student, one.only))
             bank = batches.load(batches.find_lesson(rules.lesson))
             tasks = [unreadable(task, "time", "") for task in bank.tasks.values()]
-            n = len(one.submission.source or b"") % 7
-            tasks = [dataclasses.replace(t, earned=n / 7, kind=str(one.seeds[t.number])[:30]) for t in tasks]
+            n = 1 + len(one.submission.source or b"") % 13
+            tasks = [dataclasses.replace(t, earned=n / 20, kind=str(one.seeds[t.number])[:30]) for t in tasks]
             if one.only:
                 tasks = [dataclasses.replace(t, earned=0.125) for t in tasks if t.number in one.only]
             yield one, Graded(record_of(rules, bank, one.submission, tuple(tasks)), 0.5, ())
@@ -208,9 +211,9 @@ class TestSecret:
             secrets.find_secret(path)
 
     def test_seeds_depend_on_all_they_are_made_from(self):
-        made = {SECRET.seed(*said) for said in [("l03", "a", "L3.1", 0), ("l04", "a", "L3.1", 0), ("l03", "b", "L3.1", 0),
-                                                ("l03", "a", "L3.2", 0), ("l03", "a", "L3.1", 1),
-                                                ("l03", None, "L3.1", 0)]}  # fmt: skip
+        said = [("l03", "a", "L3.1", 0), ("l04", "a", "L3.1", 0), ("l03", "b", "L3.1", 0), ("l03", "a", "L3.2", 0),
+                ("l03", "a", "L3.1", 1), ("l03", None, "L3.1", 0)]  # fmt: skip
+        made = {SECRET.seed(*one) for one in said}
         assert len(made) == 6 and SECRET.seed("l03", "a", "L3.1", 0) in made
         assert secrets.Secret(b"another").seed("l03", "a", "L3.1", 0) not in made
 
@@ -256,12 +259,23 @@ class TestRoster:
             read_roster(tmp_path / "roster.csv")
 
 
+def by_fragile_processes(tmp_path, *students):
+    """What became of each, where a process dies of "carl" always and of "bea" the first time."""
+    work = [Work(Submission(s, "", str(tmp_path / "mark").encode(), ""), {}) for s in students]
+    return {w.submission.student: r for w, r in grade_here(work, Rules(str(lesson(tmp_path))), 1, fragile)}
+
+
+@pytest.mark.slow
 def test_a_process_that_dies_is_replaced_and_its_student_tried_once_more(tmp_path):
-    work = [Work(Submission(s, "", str(tmp_path / "mark").encode(), ""), {}) for s in ("ana", "bea", "carl", "hugo")]
-    found = {w.submission.student: r for w, r in grade_here(work, Rules(str(lesson(tmp_path))), 1, fragile)}
+    found = by_fragile_processes(tmp_path, "bea", "hugo", "ana")
     assert isinstance(found["ana"], Graded) and isinstance(found["bea"], Graded)
-    assert isinstance(found["carl"], Lost) and "ended twice" in found["carl"].why
     assert isinstance(found["hugo"], Lost) and "a fault of ours" in found["hugo"].why
+
+
+@pytest.mark.slow
+def test_but_only_once_more(tmp_path):
+    found = by_fragile_processes(tmp_path, "carl", "ana")
+    assert isinstance(found["carl"], Lost) and "ended twice" in found["carl"].why and isinstance(found["ana"], Graded)
 
 
 def test_who_was_lost_is_told_and_tried_again(order, asked, monkeypatch):
@@ -300,3 +314,30 @@ class TestWhole:
         monkeypatch.setenv("MINILM_SECRET", SECRET.key.decode())
         with pytest.raises(ConfigError, match="no Dask scheduler answers"):
             go(order, scheduler="tcp://127.0.0.1:9")
+
+    def test_killed_at_any_moment_it_loses_nothing(self, order, monkeypatch, tmp_path):
+        import interrupting
+
+        monkeypatch.setenv("MINILM_SECRET", SECRET.key.decode())
+        seconds = interrupting.whole(tmp_path / "whole", order.path, order.lesson, 2)
+        killed = interrupting.disturbed(order.out, order.path, order.lesson, 2, 20, seconds)
+        assert killed >= 10 and csv_of(order) == (tmp_path / "whole" / "grades.csv").read_bytes()
+
+    def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(self, order, monkeypatch):
+        import interrupting
+
+        monkeypatch.setenv("MINILM_SECRET", SECRET.key.decode())
+        sources = {f"student{i}": GOOD for i in range(40)}
+        hand_in(order.path, sources)
+        command = interrupting.command(order.out, order.path, order.lesson, 2)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+            while len(list(order.out.glob("ledger/*.json"))) < 2:
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 130 and "--resume" in said and "Traceback" not in said
+        until = time.monotonic() + 20
+        with pytest.raises(ProcessLookupError):
+            while time.monotonic() < until:
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)

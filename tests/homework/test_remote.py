@@ -125,7 +125,8 @@ class TestFailures:
     def test_time(self, ask):
         before = time.monotonic()
         error = failure(ask("while True: pass", answer=0.3))
-        assert error.kind == "time" and "0.3 seconds" in str(error) and time.monotonic() - before < 1.5
+        assert error.kind == "time" and "0.3 seconds" in str(error)
+        assert time.monotonic() - before < 10  # on a busy machine it is granted what it waits for a processor
 
     def test_time_of_all_answers_together(self, ask):
         remote = ask("import time; time.sleep(0.1); return 1.0", answer=0.3, wall=0.5)

@@ -6,7 +6,7 @@ telling.py     what a record says, in words; of hidden cases only how many
 gradescope.py  results.json
 page.py        a student's page
 grades.py      grades.csv, and cells that no spreadsheet takes for a formula
-similarity.py  who handed in nearly the same: winnowing of tokens
+similarity.py  who handed in nearly the same: winnowing of tokens; by_compare50.py: compare50, where it is installed
 overview.py    the class's page
 rendering.py   templates; a policy under which a browser asks for nothing
 """

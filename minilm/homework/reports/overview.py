@@ -1,4 +1,4 @@
-"""The class's page: how the points are spread, which tasks and which misconceptions cost them, and where to look twice."""
+"""The class's page: how the points are spread, which tasks and misconceptions cost them, and where to look twice."""
 
 import math
 import statistics
@@ -156,7 +156,8 @@ def _causes(records: Sequence[Record], people: _People) -> list[dict[str, Any]]:
     return [
         {"number": line(key[0], 20), "name": line(key[1], 60).replace("_", " "), "hint": line(hints[key]),
          "count": len(who[key]), "share": f"{100 * len(who[key]) / len(records):.0f} %",
-         "who": [people.of(student) for student in who[key][:NAMED]], "more": max(0, len(who[key]) - NAMED)}
+         "who": [people.of(student) for student in who[key][:NAMED]],
+         "more": tr("and {n} more", n=len(who[key]) - NAMED) if len(who[key]) > NAMED else ""}
         for key in order[:FEW]
     ]  # fmt: skip
 
@@ -218,5 +219,5 @@ def _words() -> dict[str, str]:
         ),
         "same": tr("The same but for names, numbers, texts and comments:"), "agree": tr("agreement"),
         "lines": tr("lines"), "noted": tr("Of the hand-ins"), "absent": tr("Handed in nothing"), "none": tr("none"),
-        "late": tr("late"), "everyone": tr("Everyone"), "more": tr("and {n} more", n="%d"),
+        "late": tr("late"), "everyone": tr("Everyone"),
     }  # fmt: skip

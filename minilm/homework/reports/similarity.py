@@ -4,7 +4,7 @@ fingerprinting"), over tokens in which a student's own names, numbers and texts 
 A fingerprint is the hash of K tokens in a row; of each W in a row the smallest is kept, so two files that share
 K + W − 1 tokens in a row share a fingerprint, wherever it stands. Those of the file that students were given say
 nothing, nor do those that much of the class shares: there is one usual way to write a softmax. What remains is compared
-by |A ∩ B| / min(|A|, |B|). It says where to look, and no more.
+by |A ∩ B| / min(|A|, |B|). It says where to look, and no more. Where compare50 is installed, it finds the pairs.
 """
 
 import hashlib
@@ -12,11 +12,13 @@ import keyword
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+
+from minilm.homework.reports import by_compare50
 
 K, W = 10, 6
 ALIKE = 0.75  # the share from which on a pair is named
@@ -74,7 +76,13 @@ def near_identical(sources: Mapping[str, bytes], given: Sequence[bytes] = ()) ->
     usual = {print_ for print_, n in counts.items() if n > max(AT_LEAST, USUAL * len(firsts))} | ours
     own = {student: files[student].prints.keys() - usual for student in firsts}
     groups = sorted(tuple(students) for students in same.values() if len(students) > 1)
-    return Alike(tuple(groups), tuple(_pairs(own, files)))
+    ranked = None
+    if by_compare50.installed():
+        ranked = by_compare50.ranked({student: sources[student] for student in firsts}, given, MOST)
+    if ranked is None:
+        return Alike(tuple(groups), tuple(_pairs(own, files)))
+    found = [Pair((a, b), share, (stretches(here), stretches(there))) for a, b, share, here, there in ranked]
+    return Alike(tuple(groups), tuple(sorted((p for p in found if p.share >= ALIKE), key=_nearest)))
 
 
 def _pairs(own: Mapping[str, set[int]], files: Mapping[str, _File]) -> list[Pair]:
@@ -91,18 +99,26 @@ def _pairs(own: Mapping[str, set[int]], files: Mapping[str, _File]) -> list[Pair
         if n >= FEW and share >= ALIKE:
             both = own[a] & own[b]
             found.append(Pair((a, b), round(share, 4), (_lines(files[a], both), _lines(files[b], both))))
-    return sorted(found, key=lambda pair: (-pair.share, pair.students))[:MOST]
+    return sorted(found, key=_nearest)[:MOST]
+
+
+def _nearest(pair: Pair) -> tuple[float, tuple[str, str]]:
+    return -pair.share, pair.students
 
 
 def _lines(file: _File, prints: set[int]) -> str:
-    """The lines in which the fingerprints begin, near ones joined: "3–12, 40"."""
-    stretches: list[list[int]] = []
-    for line in sorted({line for print_ in prints for line in file.prints[print_]}):
-        if stretches and line - stretches[-1][1] <= 3:
-            stretches[-1][1] = line
+    return stretches(line for print_ in prints for line in file.prints[print_])
+
+
+def stretches(lines: Iterable[int]) -> str:
+    """Lines of a file, near ones joined: "3–12, 40"."""
+    found: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if found and line - found[-1][1] <= 3:
+            found[-1][1] = line
         else:
-            stretches.append([line, line])
-    shown = [str(a) if a == b else f"{a}–{b}" for a, b in stretches]
+            found.append([line, line])
+    shown = [str(a) if a == b else f"{a}–{b}" for a, b in found]
     return ", ".join([*shown[:8], "…"] if len(shown) > 8 else shown)
 
 
@@ -112,8 +128,8 @@ def _lines(file: _File, prints: set[int]) -> str:
 def tokens(source: bytes) -> tuple[list[str], list[int]]:
     """The tokens of a source, a student's own choices all alike, and the line of each. It never fails, nor parses.
 
-    Names after a point, and those of Python, stay: nobody can rename what a library calls its functions. Layout, comments
-    and texts go; a text leaves its place.
+    Names after a point, and those of Python, stay: nobody can rename what a library calls its functions. Layout and
+    comments go; a text leaves its place.
     """
     text = source[:BYTES].decode("utf-8", "replace")
     found: list[str] = []

@@ -90,7 +90,7 @@ def _failure(tasks: list[TaskRecord]) -> Failure:
         tuple(tasks),
         ", ".join(line(one.number, 20) for one in tasks),
         line(task.name, 60) if len(tasks) == 1 else "",
-        tr("{n} of {all} points", n=points(sum(t.earned for t in tasks)), all=points(sum(t.points for t in tasks))),
+        f"{points(sum(t.earned for t in tasks))} / {points(sum(t.points for t in tasks))}",
         word_of(task.state),
         SIGNS.get(task.state, "✗"),
         what_failed(task, shown),
@@ -142,7 +142,7 @@ def _counts(task: TaskRecord) -> str:
     public, hidden = (sum(claim.of for claim in claims) for claims in (task.public, task.hidden))
     if not public and not hidden:
         return ""
-    return tr("tried on {public} inputs that may be shown and {hidden} that may not", public=public, hidden=hidden)
+    return tr("inputs tried: {public} that may be shown, {hidden} that may not", public=public, hidden=hidden)
 
 
 def notes(record: Record) -> list[str]:
@@ -150,7 +150,7 @@ def notes(record: Record) -> list[str]:
     said = [line(text) for _, text in record.notes[:20]]
     if record.late:
         said.append(
-            tr("Handed in late by {how_late}: {points} points are taken off",
+            tr("Handed in late by {how_late}; points taken off: {points}",
                how_late=line(record.late[0], 60), points=points(record.late[1]))
         )  # fmt: skip
     return said

@@ -88,7 +88,7 @@ def plain(student: str = "ana", **changed) -> Record:
 EVIL = (
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='x", "</pre></style></title>",
     "{{ 7 * 7 }}{% raw %}", "\u202egnp.exe", "\x1b[2J\x1b]0;x\x07", "\0", "\ud800", "a\u0301" * 40 + "\u0301" * 400,
-    "=HYPERLINK(\"http://x\")", "+1", "-1+1", "@SUM(1)", "\t=1", "x" * 100_000, "\n" * 5000, "javascript:alert(1)",
+    "=HYPERLINK(\"http://x\")", "+1", "-1+1", "@SUM(1)", "\t=1", "x" * 20_000, "\n" * 2000, "javascript:alert(1)",
     "&lt;b&gt;", "]]>", "<!--", "http://evil.example/x.png", "url(//evil.example)", "\u2028\u2029", "",
 )  # fmt: skip
 MARK = "<i>MARK</i>"

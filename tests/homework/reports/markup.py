@@ -52,6 +52,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open and self.open[-1] == tag, f"</{tag}> in {self.open}"
         self.open.pop()
+        if tag in ("td", "th", "li", "strong", "dt"):
+            self.text.append(" ")
 
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":

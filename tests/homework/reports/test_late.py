@@ -66,7 +66,14 @@ class TestRules:
 
     @pytest.mark.parametrize(
         "rule",
-        ["", "10 per day", "10% a fortnight", "10% per day, at most 3 points", "1 point of earned per day", "-1% a day"],
+        [
+            "",
+            "10 per day",
+            "10% a fortnight",
+            "10% per day, at most 3 points",
+            "1 point of earned per day",
+            "-1% a day",
+        ],
     )
     def test_an_unclear_rule_is_refused(self, rule):
         with pytest.raises(ConfigError, match="late policy"):

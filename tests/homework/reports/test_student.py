@@ -36,14 +36,16 @@ def written(record) -> tuple[Page, dict]:
 
 class TestPage:
     def test_says_what_was_earned_and_what_failed(self):
-        seen, _ = written(plain(late=("2 d", 0.5), notes=(("chosen", "of 2 files, l03.py is graded"),), printed="hi\nho"))
+        seen, _ = written(
+            plain(late=("2 d", 0.5), notes=(("chosen", "of 2 files, l03.py is graded"),), printed="hi\nho")
+        )
         for text in (
             "Ana Díaz", "ana", "2.5 / 12 points", "1 of 6 tasks are solved.", "of 2 files, l03.py is graded",
-            "Handed in late by 2 d: 0.5 points are taken off", "L3.2 f2 ◐in part 1 / 2 1 of 2 1 of 2",
+            "Handed in late by 2 d; points taken off: 0.5", "L3.2 f2 ◐in part 1 / 2 1 of 2 1 of 2",
             "The values are not right", "the future is not read, at (0, 1)", "The sum runs along the wrong axis",
-            "x[[0. 1.]]", "Which axis?", "It takes too long. Line 7 of your file.", "no answer within 2 s",
+            "x [[0. 1.]]", "Which axis?", "It takes too long. Line 7 of your file.", "no answer within 2 s",
             "Not written yet", "The function is not there", "hi ho", "ab" * 32, "graded by minilm 0.1.0",
-            "tried on 23 inputs that may be shown and 40 that may not",
+            "inputs tried: 23 that may be shown, 40 that may not",
         ):  # fmt: skip
             assert text in seen.said, text
 
@@ -199,7 +201,7 @@ class TestComparing:
         texts = beside(np.array([[1.0, 0.5], [0, 10]]), np.array([[1.0, 0.25], [1e-12, 10]]))
         assert self.marked(*texts) == [["0.50"], ["0.25"]]
         assert self.shown(*texts) == [
-            ["[[ 1.00,    0.50],", " [ 0.00,   10.00]]"], ["[[ 1.00,    0.25],", " [ 1e-12,  10.00]]"]
+            ["[[ 1.00,   0.50],", " [ 0.00,  10.00]]"], ["[[ 1.00,   0.25],", " [ 1e-12, 10.00]]"]
         ]  # fmt: skip
 
     def test_what_is_built_otherwise_differs_by_lines(self):
