@@ -1,7 +1,9 @@
 """What a property says: `expect(condition, what)`, `expect_close(got, expected, what)`, `expect_gradient(f, …)`."""
 
+import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,25 @@ from minilm.errors import ConfigError, MinilmError
 from minilm.i18n import tr
 
 FLOOR = 1e-9  # of a slope: what differences leave where values and gradient are 0, f⁽⁵⁾ STEP⁴/30 and rounding inside
+
+_HELD: ContextVar[list[tuple[str, Any, Any]] | None] = ContextVar("held", default=None)
+
+
+@contextlib.contextmanager
+def compared() -> Iterator[list[tuple[str, Any, Any]]]:
+    """Within it, all that is compared and as expected is written down: what it was, what was expected, what was got."""
+    held: list[tuple[str, Any, Any]] = []
+    token = _HELD.set(held)
+    try:
+        yield held
+    finally:
+        _HELD.reset(token)
+
+
+def _hold(what: str, expected: Any, got: Any) -> None:
+    held = _HELD.get()
+    if held is not None:
+        held.append((what, expected, got))
 
 
 class Unmet(MinilmError, AssertionError):
@@ -91,6 +112,7 @@ def _expect_close_arrays(got: Any, expected: np.ndarray, what: str, tolerance: f
         kind = "nan" if np.isnan(found[wrong]).any() else "value"
         at = "" if wrong.ndim == 0 else _at(np.unravel_index(int(np.argmax(wrong)), wrong.shape))
         raise Unmet(what + at, expected, found, kind=kind)
+    _hold(what, expected, found)
 
 
 def _near(found: np.ndarray, expected: np.ndarray, tolerance: float) -> np.ndarray:
@@ -146,6 +168,7 @@ def expect_gradient(
             if found is None:
                 title = tr("{what}: no gradient flows, the result has left the graph", what=title)
             raise Unmet(title, slopes, g, kind="gradient")
+        _hold(title, g, g)
 
 
 def _seed(arguments: Sequence[Any]) -> int:

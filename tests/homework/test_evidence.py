@@ -110,6 +110,15 @@ class TestSizes:
         assert as_size([-2 * s["T"] for s in sizes], sizes)[0][0] == "−2 · T"
         assert as_size([0.1, 0.7, 0.3, 0.9], sizes) == []
 
+    def test_probabilities_and_brackets(self):
+        sizes = [{"p": p} for p in (0.1, 0.35, 0.8)]
+        told = {
+            "1 − p": lambda p: 1 - p, "p/(1 − p)": lambda p: p / (1 - p), "p − 1": lambda p: p - 1,
+            "2 · (p − 1)": lambda p: -2 * (1 - p), "½ · (p + 1)": lambda p: (p + 1) / 2,
+        }  # fmt: skip
+        for said, factor in told.items():
+            assert as_size([factor(s["p"]) for s in sizes], sizes)[0][0] == said
+
 
 def test_fresh_numbers_are_of_the_kind_that_was_seen():
     rng = np.random.default_rng(0)

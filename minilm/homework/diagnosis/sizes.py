@@ -82,6 +82,10 @@ FORMS: list[tuple[str, Any]] = [
     ("1/√{s}", lambda n: 1 / np.sqrt(n)),
     ("{s}²", lambda n: n * n),
     ("1/{s}²", lambda n: 1 / (n * n)),
+    ("1 − {s}", lambda n: 1 - n),
+    ("1/(1 − {s})", lambda n: np.divide(1, 1 - n)),
+    ("{s}/(1 − {s})", lambda n: np.divide(n, 1 - n)),
+    ("(1 − {s})/{s}", lambda n: (1 - n) / n),
     ("{s}/({s} − 1)", lambda n: np.divide(n, n - 1)),
     ("({s} − 1)/{s}", lambda n: (n - 1) / n),
     ("{s} − 1", lambda n: n - 1),
@@ -91,6 +95,7 @@ FORMS: list[tuple[str, Any]] = [
     ("ln {s}", np.log),
     ("1/ln {s}", lambda n: np.divide(1, np.log(n))),
 ]
+SUMS = ("1 − {s}", "{s} − 1", "{s} + 1")  # which a factor puts into brackets
 PAIRS: list[tuple[str, Any]] = [
     ("{s} · {t}", lambda n, m: n * m),
     ("1/({s} · {t})", lambda n, m: 1 / (n * m)),
@@ -118,12 +123,12 @@ def as_size(factors: Sequence[float], sizes: Sequence[dict[str, float]]) -> list
             for i, s in enumerate(names):
                 for t in names[i + 1 :] + (names[:i] if form in ("{s}/{t}", "√({s}/{t})") else []):
                     found += _matching(form.format(s=s, t=t), form, f2(values[s], values[t]), wanted)
-    return sorted(found, key=lambda item: abs(item[2]) != 1.0)
+    return sorted(found, key=lambda item: (abs(item[2]) != 1.0, item[2] < 0))
 
 
 def _matching(text: str, form: str, made: np.ndarray, wanted: np.ndarray) -> list[tuple[str, str, float]]:
     for k in TIMES:
         if np.all(np.abs(k * made - wanted) <= 1e-7 * np.abs(wanted)):
             shown = {1.0: "", -1.0: "−", 2.0: "2 · ", 0.5: "½ · ", -2.0: "−2 · ", -0.5: "−½ · "}[k]
-            return [(shown + text, form, k)]
+            return [(f"{shown}({text})" if shown and form in SUMS else shown + text, form, k)]
     return []
