@@ -6,7 +6,6 @@ hidden input finds its way into a record, not even by a file that remembers and 
 """
 
 import functools
-import math
 import random
 import re
 import threading
