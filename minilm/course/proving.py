@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 import sys
 import unittest
 import warnings
@@ -101,12 +102,13 @@ def prove_on(
 
 
 class Watched(Implementation):
-    """An implementation whose answers to one function are looked at: are they ever different from each other?"""
+    """An implementation whose answers to one function are looked at: are they ever different, and are they numbers?"""
 
     def __init__(self, impl: Implementation, name: str):
         self._impl, self._name = impl, name
         self._seen: list[Any] = []  # up to two different entries of all answers
         self._calls = self._asked = 0
+        self.nan = False  # whether an answer had one, since this was last set
 
     def call(self, name: str, arguments: Any) -> Any:
         self._asked += 1
@@ -115,6 +117,7 @@ class Watched(Implementation):
             self._calls += 1
             if len(self._seen) < 2:
                 self._look(result)
+            self.nan = self.nan or any(map(_has_nan, leaves_of(result)))
         return result
 
     def gradient(self, name: str, arguments: Any, wrt: Any, cotangents: Any) -> Any:
@@ -128,6 +131,13 @@ class Watched(Implementation):
             for entry in np.unique(leaf)[:2].tolist() if isinstance(leaf, np.ndarray) else [leaf]:
                 if entry not in self._seen:
                     self._seen.append(entry)
+
+
+def _has_nan(leaf: Any) -> bool:
+    """Whether an array or a number has one."""
+    if isinstance(leaf, np.ndarray):
+        return leaf.dtype.kind == "f" and bool(np.isnan(leaf).any())
+    return isinstance(leaf, float) and math.isnan(leaf)
 
 
 class _Run:
@@ -191,7 +201,11 @@ class _Run:
                 raise _Fatal(self.failure.kind)
         self.examples += 1
         try:
+            if self.impl is not None:
+                self.impl.nan = False
             self.claim.check(*(() if self.impl is None else (self.impl,)), *case)
+            if self.impl is not None and self.impl.nan:  # two of them are alike to a property that compares answers
+                raise Unmet(tr("{name} answers NaN", name=self.impl._name), kind="nan")
         except HypothesisException:
             raise
         except Unmet as error:

@@ -128,6 +128,16 @@ class TestVerdict:
     def test_nan_never_passes(self):
         assert verdict(_f(lambda x: x * np.nan), is_square, floats(3)).kind == "nan"
 
+    @pytest.mark.parametrize("answer", [np.full(3, np.nan), np.array([1.0, 2.0, np.nan])])
+    def test_nan_does_not_pass_as_equal_to_itself(self, answer):
+        def is_the_same_twice(impl, x):
+            expect_close(impl.f(x) + 0 * x, impl.f(x) + 0 * x, "the answer")
+
+        found = verdict(_f(lambda x: answer), is_the_same_twice, floats(3))
+        assert not found.passed and found.kind == "nan"
+        again = proving.prove_on(found.claim, [(np.ones(3),)], implementation(_f(lambda x: answer)), "f")
+        assert not again.passed and again.kind == "nan"
+
     def test_a_claim_without_cases_runs_once(self):
         claim = Claim("L1.1", "what", lambda: expect(True, "so"), (), None)
         assert prove(claim).passed and prove(claim).examples == 1

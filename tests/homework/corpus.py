@@ -136,7 +136,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", help="comma-separated; all by default")
     parser.add_argument("--examples", type=int, default=3)
-    parser.add_argument("--claims", type=int, default=1)
+    parser.add_argument("--claims", type=int, default=9, help="how many of the task's properties; all by default")
     parser.add_argument("names", nargs="*", default=names())
     given = parser.parse_args(arguments)
     bad = 0
