@@ -164,19 +164,16 @@ class Training(NamedTuple):
     source: str
 
 
-TRAININGS = tuple(
-    Training(f"gpt3-{name}", 300e9, said, "Brown et al. 2020, appendix D")
-    for name, said in (
-        ("small", 2.25e20), ("medium", 6.41e20), ("large", 1.37e21), ("xl", 2.38e21), ("2.7b", 4.77e21),
-        ("6.7b", 1.20e22), ("13b", 2.31e22), ("175b", 3.14e23),
-    )
-) + (
-    Training("llama-7b", 1.0e12, None, "Touvron et al. 2023"),
-    Training("llama-13b", 1.0e12, None, "Touvron et al. 2023"),
-    Training("llama-33b", 1.4e12, None, "Touvron et al. 2023"),
-    Training("llama-65b", 1.4e12, None, "Touvron et al. 2023"),
+_GPT3 = {
+    "small": 2.25e20, "medium": 6.41e20, "large": 1.37e21, "xl": 2.38e21, "2.7b": 4.77e21, "6.7b": 1.20e22,
+    "13b": 2.31e22, "175b": 3.14e23,
+}  # fmt: skip
+_LLAMA = {"7b": 1.0e12, "13b": 1.0e12, "33b": 1.4e12, "65b": 1.4e12}
+TRAININGS = (
+    *(Training(f"gpt3-{name}", 300e9, said, "Brown et al. 2020, appendix D") for name, said in _GPT3.items()),
+    *(Training(f"llama-{name}", tokens, None, "Touvron et al. 2023") for name, tokens in _LLAMA.items()),
     Training("llama3.1-405b", 15.6e12, 3.8e25, "Grattafiori et al. 2024"),
-)  # fmt: skip
+)
 
 
 def training_compute(model: str, tokens: float) -> float:

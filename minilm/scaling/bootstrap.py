@@ -1,0 +1,82 @@
+"""Intervals by the bootstrap: draw the runs anew with repetition, fit again, look at the middle of what comes out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minilm.errors import ConfigError, DataError
+from minilm.i18n import tr
+from minilm.scaling.draws import minimize_draws
+from minilm.scaling.fitting import Fit
+
+TRIES = 100  # draws for each replica that may be too poor to fit, e.g. three times the same run
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The constants of fits to draws of the runs, (replicas, p), in the order of names."""
+
+    names: tuple[str, ...]
+    draws: np.ndarray
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """The middle `level` of a constant over the draws."""
+        return middle(self.draws[:, self.names.index(name)], level)
+
+    def of(self, quantity: Callable[..., Any], level: float = 0.95) -> tuple[float, float]:
+        """The same of a quantity made of the constants, which it takes by name, each as an array (replicas,)."""
+        return middle(np.asarray(quantity(**dict(zip(self.names, self.draws.T, strict=True)))), level)
+
+
+def middle(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The two quantiles that leave (1 − level) / 2 on each side."""
+    if not 0 < level < 1:
+        raise ConfigError(tr("level is {got}; wanted a share between 0 and 1, e.g. 0.95", got=level))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap(fit: Fit, replicas: int, rng: np.random.Generator, groups: Sequence[Any] | None = None) -> Bootstrap:
+    """Fit `replicas` draws of the runs, each begun where the whole fit ended.
+
+    groups: a label a run; whole groups are drawn then, e.g. all seeds of a setting, which share its misfit. A draw that
+    does not have enough different runs is drawn again. DataError where no draw has.
+    """
+    weights = drawn_weights(fit, replicas, rng, groups)
+    theta = minimize_draws(fit.form, fit.logs, fit.log_loss, weights, fit.theta, fit.delta)
+    return Bootstrap(fit.form.names, fit.form.constants(theta))
+
+
+def drawn_weights(fit: Fit, replicas: int, rng: np.random.Generator, groups: Sequence[Any] | None = None) -> np.ndarray:
+    """How often each run is in each draw, (replicas, n)."""
+    if replicas < 1:
+        raise ConfigError(
+            tr("{name} is {got!r}; it must be a whole number of at least 1", name="replicas", got=replicas)
+        )
+    members = _members(len(fit.log_loss), groups)
+    return np.array([_drawn(fit, members, rng) for _ in range(replicas)])
+
+
+def _members(n: int, groups: Sequence[Any] | None) -> list[np.ndarray]:
+    """The runs of each group; each alone if there are none."""
+    if groups is None:
+        return [np.array([i]) for i in range(n)]
+    if len(groups) != n:
+        raise DataError(tr("{name} has {got} values, loss has {n}", name="groups", got=len(groups), n=n))
+    labels = list(groups)
+    return [np.flatnonzero([label == one for label in labels]) for one in dict.fromkeys(labels)]
+
+
+def _drawn(fit: Fit, members: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """How often each run was drawn, (n,)."""
+    for _ in range(TRIES):
+        weights = np.zeros(len(fit.log_loss))
+        for i in rng.integers(0, len(members), len(members)):
+            weights[members[i]] += 1
+        rows = fit.logs[weights > 0]
+        different = len(np.unique(np.column_stack([rows, fit.log_loss[weights > 0]]), axis=0))
+        if different >= len(fit.form.names) and all(len(np.unique(column)) > 1 for column in rows.T):
+            return weights
+    raise DataError(tr("there are too few different runs for a bootstrap of {p} constants", p=len(fit.form.names)))
