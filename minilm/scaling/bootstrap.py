@@ -10,24 +10,38 @@ from minilm.errors import ConfigError, DataError
 from minilm.i18n import tr
 from minilm.scaling.draws import minimize_draws
 from minilm.scaling.fitting import Fit
+from minilm.scaling.forms import Form, as_logs
 
 TRIES = 100  # draws for each replica that may be too poor to fit, e.g. three times the same run
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The constants of fits to draws of the runs, (replicas, p), in the order of names."""
+    """θ of the fits to draws of the runs, (replicas, p)."""
 
-    names: tuple[str, ...]
-    draws: np.ndarray
+    form: Form
+    theta: np.ndarray
+
+    @property
+    def draws(self) -> np.ndarray:
+        """The constants of each draw, (replicas, p), in the order of the form's names."""
+        return self.form.constants(self.theta)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """The middle `level` of a constant over the draws."""
-        return middle(self.draws[:, self.names.index(name)], level)
+        return middle(self.draws[:, self.form.names.index(name)], level)
 
     def of(self, quantity: Callable[..., Any], level: float = 0.95) -> tuple[float, float]:
         """The same of a quantity made of the constants, which it takes by name, each as an array (replicas,)."""
-        return middle(np.asarray(quantity(**dict(zip(self.names, self.draws.T, strict=True)))), level)
+        return middle(np.asarray(quantity(**dict(zip(self.form.names, self.draws.T, strict=True)))), level)
+
+    def band(self, level: float = 0.95, **columns: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the predicted loss for columns (n,): from, to. Of the law, not of a further run's noise."""
+        logs = as_logs([columns[name] for name in self.form.columns])
+        low, high = np.quantile(
+            np.exp(self.form.log_loss(self.theta, logs)), [(1 - level) / 2, (1 + level) / 2], axis=0
+        )
+        return low, high
 
 
 def middle(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -46,7 +60,7 @@ def bootstrap(fit: Fit, replicas: int, rng: np.random.Generator, groups: Sequenc
     """
     weights = drawn_weights(fit, replicas, rng, groups)
     theta = minimize_draws(fit.form, fit.logs, fit.log_loss, weights, fit.theta, fit.delta)
-    return Bootstrap(fit.form.names, fit.form.constants(theta))
+    return Bootstrap(fit.form, theta)
 
 
 def drawn_weights(fit: Fit, replicas: int, rng: np.random.Generator, groups: Sequence[Any] | None = None) -> np.ndarray:

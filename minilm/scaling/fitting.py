@@ -47,8 +47,20 @@ class Fit:
     @property
     def r_squared(self) -> float:
         """1 − Σ r² / Σ (ln L − mean ln L)²: the share of what the logarithms vary that the formula explains."""
-        r, y = self.residuals, self.log_loss
-        return 1 - float(r @ r) / float((y - y.mean()) @ (y - y.mean()))
+        return _r_squared(self.residuals, self.log_loss)
+
+    @property
+    def r_squared_of_means(self) -> float:
+        """The same for the geometric mean of the runs that differ in nothing but their seed."""
+        _, which = np.unique(self.logs, axis=0, return_inverse=True)
+        count = np.bincount(which.ravel())
+        mean = np.bincount(which.ravel(), self.log_loss) / count
+        return _r_squared(np.bincount(which.ravel(), self.residuals) / count, mean)
+
+
+def _r_squared(residuals: np.ndarray, values: np.ndarray) -> float:
+    varied = values - values.mean()
+    return 1 - float(residuals @ residuals) / float(varied @ varied)
 
 
 def fit(
@@ -105,7 +117,7 @@ def checked(form: Form, columns: Mapping[str, Any], loss: Any) -> tuple[np.ndarr
     narrow = [name for name, column in zip(form.columns, logs.T, strict=True) if len(np.unique(column)) < 2]
     if few or narrow:
         raise DataError(
-            tr("{n} runs are too few for {p} constants, or all have the same {columns}", n=n, p=len(form.names),
+            tr("too few different runs ({n}) for {p} constants, or all have the same {columns}", n=n, p=len(form.names),
                columns=", ".join(narrow or form.columns))
         )  # fmt: skip
     return logs, np.log(values["loss"])

@@ -7,6 +7,8 @@ parameters. Every function takes numbers or arrays.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.models.sizes import PUBLISHED, count_parameters, resolve
@@ -90,17 +92,18 @@ ENOUGH_DATA = Growth(5e3, 0.74)  # tokens below which N parameters overfit (equa
 TRAINING = {"steps": 2.5e5, "batch": 2**19, "warmup": 3000}  # tokens a batch; cosine to 0 (section 2.2)
 
 
+RATE = 0.003239, 0.0001395
+LARGEST_FOR_THE_RATE = math.exp(RATE[0] / RATE[1])  # where the rule reaches 0: 1.2e10 parameters
+
+
 def learning_rate(N: Any) -> Any:
     """.003239 − .0001395 ln N: the peak that suits N parameters (appendix D.6); ConfigError where it is not above 0."""
-    import numpy as np
-
-    rate = 0.003239 - 0.0001395 * np.log(N)
-    if np.any(~(rate > 0)):
+    if np.any(~(np.asarray(N) < LARGEST_FOR_THE_RATE)):
         raise ConfigError(
-            tr("N is {got}; Kaplan's rule for the learning rate ends where it reaches 0, at {end:.2g} parameters",
-               got=N, end=math.exp(0.003239 / 0.0001395))
+            tr("N is {got}; Kaplan's rule for the learning rate reaches 0 at {end:.2g} parameters", got=N,
+               end=LARGEST_FOR_THE_RATE)
         )  # fmt: skip
-    return rate
+    return RATE[0] - RATE[1] * np.log(N)
 
 
 def share_above_convergence() -> float:
