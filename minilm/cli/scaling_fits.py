@@ -65,7 +65,7 @@ def _best(found: Any) -> dict[str, Any]:
 
 def show(found: Any) -> None:
     """Tables: the constants, the known floor beside the fitted one, the extrapolations, the best sizes."""
-    from minilm.cli.reports import table
+    from minilm.cli.reports import paragraph, table
 
     rows = []
     for name, law in _laws(found).items():
@@ -78,6 +78,8 @@ def show(found: Any) -> None:
     for column, one in found.along.items():
         _show_floor(column, one)
         _show_test(column, one)
+    if any(one.floor is not None and one.with_floor is not None for one in found.along.values()):
+        paragraph(tr("A floor fitted along one column also holds what the other columns cost, e.g. too few tokens."))
     _show_best(found)
     for name, why in found.missing.items():
         typer.echo(tr("not fitted: {name}: {why}", name=name, why=why))

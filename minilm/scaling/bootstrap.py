@@ -12,7 +12,7 @@ from minilm.scaling.draws import minimize_draws
 from minilm.scaling.fitting import Fit
 from minilm.scaling.forms import Form, as_logs
 
-TRIES = 100  # draws for each replica that may be too poor to fit, e.g. three times the same run
+TRIES = 100  # of a draw that is too poor to fit, e.g. three times the same run
 
 
 @dataclass(frozen=True)
@@ -69,28 +69,40 @@ def drawn_weights(fit: Fit, replicas: int, rng: np.random.Generator, groups: Seq
         raise ConfigError(
             tr("{name} is {got!r}; it must be a whole number of at least 1", name="replicas", got=replicas)
         )
-    members = _members(len(fit.log_loss), groups)
-    return np.array([_drawn(fit, members, rng) for _ in range(replicas)])
+    members = _members(len(fit.log_loss), groups)  # (groups, n)
+    enough = _enough(fit)
+    weights, poor = np.zeros((replicas, len(fit.log_loss))), np.arange(replicas)
+    for _ in range(TRIES):
+        weights[poor] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), len(poor)) @ members
+        poor = poor[~enough(weights[poor])]
+        if not len(poor):
+            return weights
+    raise DataError(tr("there are too few different runs for a bootstrap of {p} constants", p=len(fit.form.names)))
 
 
-def _members(n: int, groups: Sequence[Any] | None) -> list[np.ndarray]:
-    """The runs of each group; each alone if there are none."""
+def _members(n: int, groups: Sequence[Any] | None) -> np.ndarray:
+    """Which runs each group has, (groups, n) of 0 and 1; each alone if there are none."""
     if groups is None:
-        return [np.array([i]) for i in range(n)]
+        return np.eye(n)
     if len(groups) != n:
         raise DataError(tr("{name} has {got} values, loss has {n}", name="groups", got=len(groups), n=n))
     labels = list(groups)
-    return [np.flatnonzero([label == one for label in labels]) for one in dict.fromkeys(labels)]
+    return np.array([[float(label == one) for label in labels] for one in dict.fromkeys(labels)])
 
 
-def _drawn(fit: Fit, members: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """How often each run was drawn, (n,)."""
-    for _ in range(TRIES):
-        weights = np.zeros(len(fit.log_loss))
-        for i in rng.integers(0, len(members), len(members)):
-            weights[members[i]] += 1
-        rows = fit.logs[weights > 0]
-        different = len(np.unique(np.column_stack([rows, fit.log_loss[weights > 0]]), axis=0))
-        if different >= len(fit.form.names) and all(len(np.unique(column)) > 1 for column in rows.T):
-            return weights
-    raise DataError(tr("there are too few different runs for a bootstrap of {p} constants", p=len(fit.form.names)))
+def _enough(fit: Fit) -> Callable[[np.ndarray], np.ndarray]:
+    """Weights (m, n) -> whether each row has as many different runs as constants, and no column of one value."""
+    runs = _same(np.column_stack([fit.logs, fit.log_loss]))
+    columns = [_same(column[:, None]) for column in fit.logs.T]
+
+    def enough(weights: np.ndarray) -> np.ndarray:
+        different = ((weights @ runs) > 0).sum(1) >= len(fit.form.names)
+        return different & np.all([((weights @ column) > 0).sum(1) > 1 for column in columns], axis=0)
+
+    return enough
+
+
+def _same(rows: np.ndarray) -> np.ndarray:
+    """(n, different rows): 1 where a row is that one."""
+    _, which = np.unique(rows, axis=0, return_inverse=True)
+    return np.eye(which.max() + 1)[which.ravel()]

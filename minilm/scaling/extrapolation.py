@@ -16,7 +16,10 @@ from minilm.scaling.forms import Form
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """The fit to the small runs; of the large ones, x (k,), predicted and measured loss, and the ratio's interval."""
+    """The fit to the small runs; of the large ones, x (k,), predicted and measured loss, and the ratio's interval.
+
+    Large runs that differ in nothing but their seed are one, their loss the geometric mean.
+    """
 
     fit: Fit
     x: np.ndarray
@@ -59,11 +62,14 @@ def extrapolate(
     found = fit(
         form, {name: np.asarray(columns[name])[lesser] for name in form.columns}, np.exp(log_loss[lesser]), **how
     )
-    logs, measured = logs[~lesser], np.exp(log_loss[~lesser])
+    logs, which = np.unique(logs[~lesser], axis=0, return_inverse=True)
+    which = which.ravel()
+    measured = np.exp(np.bincount(which, log_loss[~lesser]) / np.bincount(which))
     predicted = np.exp(form.log_loss(found.theta, logs))
     thetas = minimize_draws(
         form, found.logs, found.log_loss, drawn_weights(found, replicas, rng), found.theta, found.delta
     )
     ratios = np.exp(form.log_loss(thetas, logs)) / measured
     low, high = np.array([middle(column, level) for column in ratios.T]).T
-    return Extrapolation(found, x[~lesser], predicted, measured, low, high)
+    rest = np.bincount(which, x[~lesser]) / np.bincount(which)
+    return Extrapolation(found, rest, predicted, measured, low, high)

@@ -9,6 +9,7 @@ from minilm.i18n import tr
 from minilm.scaling.forms import Form
 
 DELTA = 1e-3  # where a parabola becomes a line (Hoffmann et al. 2022, appendix D.3)
+SEEN = 60  # runs by which starts are compared
 
 
 class Rule(NamedTuple):
@@ -25,7 +26,7 @@ class Rule(NamedTuple):
     scaled: bool = True
     ftol: float = 1e-13
     gtol: float = 1e-8
-    best: int | None = 12
+    best: int | None = 6
 
 
 PATIENT = Rule()
@@ -104,13 +105,15 @@ def _followed(
     delta: float,
     best: int | None,
 ) -> np.ndarray:
-    """The starts with the least objective, at most `best` of them."""
+    """The starts with the least objective, at most `best` of them; of many runs some are enough to tell."""
     if best is None or len(starts) <= best:
         return starts
+    some = slice(None, None, -(-len(logs) // SEEN))
+    logs, log_loss, weights = logs[some], log_loss[some], weights[some]
     values = []
     with np.errstate(all="ignore"):
-        for some in np.array_split(starts, 1 + len(starts) * len(logs) // 200_000):  # memory
-            values.append(huber(form.log_loss(some, logs) - log_loss, delta) @ weights)
+        for part in np.array_split(starts, 1 + len(starts) * len(logs) // 100_000):  # so that each fits the cache
+            values.append(huber(form.log_loss(part, logs) - log_loss, delta) @ weights)
     order = np.argsort(np.nan_to_num(np.concatenate(values), nan=np.inf), kind="stable")
     return starts[order[:best]]
 
