@@ -149,14 +149,11 @@ def fit(
     numbers = json.dumps(report.as_numbers(found), indent=2)
     write_atomically(folder / "fits.json", numbers + "\n")
     if as_json:
-        typer.echo(numbers)
-    else:
-        report.show(found)
-    pictures = report.draw(folder, found, path.stem)
-    if not as_json:
-        for picture in pictures:
-            typer.echo(tr("picture: {path}", path=picture))
-        typer.echo(tr("every number: {path}", path=folder / "fits.json"))
+        return typer.echo(numbers)
+    report.show(found)
+    for picture in report.draw(folder, found, path.stem):
+        typer.echo(tr("picture: {path}", path=picture))
+    typer.echo(tr("every number: {path}", path=folder / "fits.json"))
 
 
 # ---------------------------------------------------------------------------------------------------------------- plan

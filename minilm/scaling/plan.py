@@ -25,6 +25,7 @@ from minilm.models.gpt import GPTConfig
 from minilm.models.sizes import Shape, activation_memory, checked_context, count_parameters, training_memory
 from minilm.scaling.counting import flops_by_operation
 
+BATCH_TOKENS = 2**19  # of a step, as Kaplan et al. 2020 have it (section 2.2)
 HEAD_ROWS = 512  # logits that the head's kernel holds at once
 GRADIENT_BYTES = 4  # float32
 SIZED = ("training-S", "training-M", "training-L")  # rows of the benchmark, small to large
@@ -80,7 +81,7 @@ def plan(
     machines: int,
     tokens: float,
     *,
-    batch_tokens: int = 2**19,
+    batch_tokens: int = BATCH_TOKENS,
     context: int | None = None,
     texts_at_once: int = 1,
     network: Network = Network(),
