@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minilm.cli import app
+from minilm.scaling import plots
 from minilm.scaling.published import EPOCH
 
 
@@ -72,18 +73,31 @@ class TestFit:
         path.write_text("\n".join(["parameters,tokens,loss,budget,floor,run", *rows]) + "\n")
         return path
 
-    def test_prints_constants_and_draws(self, file, tmp_path, capsys):
+    @pytest.fixture
+    def quick(self, monkeypatch):
+        """Only one kind of picture is rendered; all of them by the slow test beneath."""
+        real = plots._save
+        monkeypatch.setattr(plots, "_save", lambda figure, path: real(figure, path) if path.stem == "laws" else path)
+
+    @pytest.mark.slow
+    def test_every_kind_of_picture_is_drawn_whole(self, file, tmp_path, capsys):
+        printed("fit", file, "--out", tmp_path / "out", "--replicas", 30, capsys=capsys)
+        pictures = {path.stem: matplotlib.image.imread(path) for path in (tmp_path / "out").glob("*.png")}
+        assert set(pictures) == {"laws", "isoflop", "envelope", "residuals", "constants"}
+        assert all(image.shape[0] > 300 and image[..., :3].std() > 0.01 for image in pictures.values())
+
+    def test_prints_constants_and_draws(self, file, tmp_path, quick, capsys):
         out = printed("fit", file, "--out", tmp_path / "out", "--replicas", 30, capsys=capsys)
-        assert "\nL(N, D) = A N^-alpha + B D^-beta + E\t0.99" in out and "95 % of the bootstrap" in out
+        assert "\nL(N, D) = A N^-alpha + B D^-beta + E\t1.0000\t15\tA\t" in out and "95 % of the bootstrap" in out
         assert "flops: the fitted floor is" in out and "the known one 1.8172" in out
         assert "predicted over measured of the others" in out
         assert "\nisoFLOP parabolas\t" in out and "\nenvelope of the learning curves\t" in out
         assert "not fitted: parameters: too few different runs (1)" in out
-        pictures = {"laws", "isoflop", "envelope", "residuals", "constants"}
-        assert {path.name for path in (tmp_path / "out").iterdir()} == {"fits.json", *(f"{p}.png" for p in pictures)}
-        for name in pictures:
-            image = matplotlib.image.imread(tmp_path / "out" / f"{name}.png")  # a torn one would not load
-            assert image.shape[0] > 300 and image[..., :3].std() > 0.01
+        for name in ("laws", "isoflop", "envelope", "residuals", "constants"):
+            assert f"picture: {tmp_path / 'out' / name}.png" in out
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"fits.json", "laws.png"}
+        image = matplotlib.image.imread(tmp_path / "out" / "laws.png")  # a torn one would not load
+        assert image.shape[0] > 300 and image[..., :3].std() > 0.01
         found = json.loads((tmp_path / "out" / "fits.json").read_text())
         law = found["laws"]["L(N, D) = A N^-alpha + B D^-beta + E"]["constants"]
         low, high = law["alpha"]["interval"]

@@ -33,7 +33,7 @@ def traced(model, B, T, V):
     return record
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(GPTS, st.integers(1, 3))
 def test_a_gpts_flops_are_what_the_trace_counts(config, batch):
     record = traced(GPT(config, seed=0), batch, config.context, config.vocab_size)
@@ -64,7 +64,7 @@ def test_an_encoders_flops_are_what_the_trace_counts():
     assert sum(f.training for f in flops_by_operation(config).values()) * 24 == record.products
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(GPTS)
 def test_parameters_are_the_arrays_own(config):
     model, counts = GPT(config, seed=0), parameters(config)

@@ -82,7 +82,7 @@ def test_profiles_show_each_budget_and_its_lowest_point(found, runs, figures):
     assert list(lines(left)) == ["1e+18", "1e+19", "1e+20"]
     white = [line for line in left.get_lines() if line.get_markerfacecolor() == "white"]
     assert [line.get_xdata()[0] for line in white] == [p.parameters for p in found.profiles.parabolas]
-    assert list(lines(right))[0] == f"best N, as C to the {found.profiles.best.size.exponent:.2f}"
+    assert next(iter(lines(right))) == f"best N, as C to the {found.profiles.best.size.exponent:.2f}"
 
 
 def test_curves_show_their_envelope(found, runs, figures):

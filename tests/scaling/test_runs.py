@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minilm.errors import DataError
-from minilm.scaling.analysis import analyse, frontier
+from minilm.scaling.analysis import along, analyse, frontier
 from minilm.scaling.runs import read_runs, runs_of
 from minilm.scaling.surface import Surface
 
@@ -99,7 +99,8 @@ class TestAnalysis:
     def test_runs_below_the_floor_are_counted_and_left_out(self):
         columns = facts(seeds=1)
         columns["loss"][3] = 0.79
-        one = analyse(runs_of(columns), np.random.default_rng(0), 20).along["parameters"]
+        runs = runs_of(columns)
+        one = along("parameters", runs.where(runs["tokens"] == 3e6), np.random.default_rng(0), 20)
         assert one.left_out == 1 and len(one.excess.fit.log_loss) == len(one.plain.fit.log_loss) - 1
 
     def test_what_cannot_be_fitted_is_said(self):
