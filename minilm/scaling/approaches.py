@@ -111,7 +111,7 @@ def isoflop(runs: Runs) -> Profiles:
     """
     if "budget" not in runs:
         raise DataError(
-            tr("isoFLOP profiles need the column {column}: the budget each run belongs to", column="budget")
+            tr("isoFLOP profiles need the column {column}: the budget that each run belongs to", column="budget")
         )
     found, left_out = [], []
     for budget in np.unique(runs["budget"]):
@@ -123,7 +123,7 @@ def isoflop(runs: Runs) -> Profiles:
             found.append(parabola)
     if len(found) < 2:
         raise DataError(
-            tr("only {n} of {all} budgets has a lowest point within its sizes: add sizes on both sides", n=len(found),
+            tr("of {all} budgets only {n} have a lowest point within their sizes: add sizes on both sides", n=len(found),
                all=len(found) + len(left_out))
         )  # fmt: skip
     C, N = np.array([p.budget for p in found]), np.array([p.parameters for p in found])

@@ -70,7 +70,7 @@ def _excess_panel(axes: Any, law: Along, first: bool) -> None:
     values = law.runs[law.column]
     x = np.geomspace(values.min() / 1.3, values.max() * 1.3, 100)
     axes.plot(values, np.where(above > 0, above, np.nan), "s", color=GREEN, markersize=4.5, alpha=0.75, zorder=3)
-    label = tr("α = {alpha}, R² = {r:.3f}", alpha=_exponent(law.excess), r=law.excess.fit.r_squared)
+    label = f"α = {_exponent(law.excess)}, R² = {law.excess.fit.r_squared:.3f}"
     _line(axes, law.column, law.excess, x, GREEN, "-", label)
     _logarithmic(axes, law.column)
     if first:

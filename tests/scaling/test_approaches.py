@@ -73,7 +73,7 @@ def test_budgets_whose_best_is_at_an_edge_are_left_out():
     assert found.left_out == [runs["budget"].max()] and len(found.parabolas) == 5
     small = runs_of({"parameters": [1e6, 2e6, 3e6] * 2, "tokens": [1e9] * 6, "loss": [3, 2.5, 2.2] * 2,
                      "budget": [1e18] * 3 + [1e19] * 3})  # fmt: skip
-    with pytest.raises(DataError, match="only 0 of 2 budgets has a lowest point"):
+    with pytest.raises(DataError, match="of 2 budgets only 0 have a lowest point"):
         isoflop(small)
     with pytest.raises(DataError, match="need the column budget"):
         isoflop(runs_of({"parameters": [1e6], "tokens": [1e9], "loss": [3]}))
