@@ -123,8 +123,8 @@ def isoflop(runs: Runs) -> Profiles:
             found.append(parabola)
     if len(found) < 2:
         raise DataError(
-            tr("of {all} budgets only {n} have a lowest point within their sizes: add sizes on both sides", n=len(found),
-               all=len(found) + len(left_out))
+            tr("of {all} budgets only {n} have a lowest point within their sizes: add sizes on both sides",
+               all=len(found) + len(left_out), n=len(found))
         )  # fmt: skip
     C, N = np.array([p.budget for p in found]), np.array([p.parameters for p in found])
     D = np.exp([_at(N_best, runs.where(runs["budget"] == c)) for c, N_best in zip(C, N, strict=True)])

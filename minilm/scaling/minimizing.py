@@ -30,8 +30,8 @@ class Rule(NamedTuple):
 
 
 PATIENT = Rule()
-# As a first try would have it, from every start of the grid: SciPy's own tolerances. With the mean it stops near where
-# it began, which is what happened to the constants printed in Hoffmann et al. 2022 (Besiroglu et al. 2024).
+# As a first try would have it: columns as they are, SciPy's own tolerances. With the mean it stops near where it began,
+# which, it seems, is how the constants printed in Hoffmann et al. 2022 came about (Besiroglu et al. 2024).
 PLAIN_SUM = Rule(centred=False, scaled=False, ftol=2.2e-9, gtol=1e-5)
 PLAIN_MEAN = PLAIN_SUM._replace(mean=True)
 
