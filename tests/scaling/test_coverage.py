@@ -42,7 +42,7 @@ def test_a_few_samples(sample):
     assert np.abs(np.median(found, 0) / TRUTH - 1).max() < 0.2
 
 
-def test_the_mean_is_biased_and_its_values_agree(sample):
+def test_the_mean_is_biased(sample):
     """Few samples: what the sum finds scatters about the truth, what the mean finds is off on one side of it."""
     runs = {"runs": 100}
     by_sum, by_mean = (growth(sample, rule._replace(best=3), 4, **runs) for rule in (PLAIN_SUM, PLAIN_MEAN))
@@ -64,7 +64,8 @@ def test_the_mean_is_biased_over_thirty_samples(sample):
     by_sum, by_mean = growth(sample, PLAIN_SUM, 30), growth(sample, PLAIN_MEAN, 30)
     print("sum", by_sum.mean(), by_sum.std(), "mean", by_mean.mean(), by_mean.std(), "truth", HOFFMANN.growth)
     assert abs(by_sum.mean() - HOFFMANN.growth) < 3 * by_sum.std() / np.sqrt(30)
-    assert abs(by_mean.mean() - HOFFMANN.growth) > 10 * by_mean.std() / np.sqrt(30)
+    bias, error = abs(by_mean.mean() - HOFFMANN.growth), by_mean.std() / np.sqrt(30)
+    assert bias > 0.1 and bias > 4 * error
 
 
 @pytest.mark.slow
