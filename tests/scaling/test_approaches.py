@@ -98,3 +98,17 @@ def test_flops_beyond_6_n_d_are_taken_as_they_are():
     one, other = envelope(plain), envelope(more)
     assert other.compute[[0, -1]] == pytest.approx(1.25 * one.compute[[0, -1]], rel=1e-2)
     assert 7.5 * other.parameters * other.tokens == pytest.approx(other.compute)
+
+
+def test_a_parabola_is_read_where_it_is_lowest_wherever_its_sizes_lie():
+    """Losses that are a parabola in ln N with its lowest point off the middle of the sizes, and known."""
+    N, columns = np.geomspace(1e7, 1e9, 6), {"parameters": [], "tokens": [], "loss": [], "budget": []}
+    for budget, lowest in ((1e18, 2e7), (1e19, 6e8)):
+        columns["parameters"] += list(N)
+        columns["tokens"] += list(budget / 6 / N)
+        columns["loss"] += list(2.5 + 0.07 * np.log(N / lowest) ** 2)
+        columns["budget"] += [budget] * len(N)
+    found = isoflop(runs_of(columns))
+    assert [p.parameters for p in found.parabolas] == pytest.approx([2e7, 6e8])
+    assert [p.loss for p in found.parabolas] == pytest.approx([2.5, 2.5])
+    assert found.parabolas[0](np.array([2e8])) == pytest.approx(2.5 + 0.07 * np.log(10) ** 2)
