@@ -145,7 +145,8 @@ def learning_curves(path: str | Path, runs: Runs, best: Best, title: str) -> Pat
     left.set(xscale="log", yscale="log", xlabel=_axis_name("flops"), ylabel=tr("loss (nats a token)"))
     left.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     left.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
-    left.legend(frameon=False, fontsize=7.5, labelcolor=INK, title=tr("parameters"), title_fontsize=7.5)
+    left.legend(frameon=False, fontsize=7.5, labelcolor=INK, title=tr("parameters") if len(curves) <= 12 else None,
+                title_fontsize=7.5)  # fmt: skip
     _grown(right, best)
     for axes in (left, right):
         _quiet(axes)
