@@ -41,6 +41,7 @@ def commands() -> dict[str, tuple[str, str]]:
         "zeroshot": ("minilm.cli.zeroshot:zeroshot", tr("Ask a language model for a class it was never taught.")),
         "sizes": ("minilm.cli.sizes:sizes", tr("Published models: exact parameter counts, memory and FLOPs.")),
         "blocks": ("minilm.cli.blocks:blocks", tr("One block, many models: what each of them does differently.")),
+        "scaling": ("minilm.cli.scaling:app", tr("Scaling laws: what was published, fits to your runs, a plan.")),
         "lesson": ("minilm.cli.lesson:app", tr("The course's lessons: list them, run one, open it as a notebook.")),
         "homework": ("minilm.cli.homework:app", tr("A lesson's homework: give it out, try it at home, hand it in.")),
         "grade": ("minilm.cli.grade:grade", tr("Grade a class's homework: points, causes, a page for each student.")),
