@@ -73,7 +73,7 @@ def show(found: Any) -> None:
             low, high = law.draws.interval(constant)
             first = (name, f"{law.fit.r_squared:.4f}", str(len(law.fit.log_loss))) if i == 0 else ("", "", "")
             rows.append((*first, constant, f"{value:.4g}", f"{low:.4g} – {high:.4g}"))
-    columns = [tr("law"), "R²", tr("runs"), tr("constant"), tr("value"), tr("95 % of the bootstrap")]
+    columns = [tr("law"), "R²", tr("runs"), tr("constant"), tr("value"), tr("bootstrap interval (95 %)")]
     table("", columns, rows, words=(0, 3))
     for column, one in found.along.items():
         _show_floor(column, one)
