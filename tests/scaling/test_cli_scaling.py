@@ -88,7 +88,7 @@ class TestFit:
 
     def test_prints_constants_and_draws(self, file, tmp_path, quick, capsys):
         out = printed("fit", file, "--out", tmp_path / "out", "--replicas", 30, capsys=capsys)
-        assert "\nL(N, D) = A N^-alpha + B D^-beta + E\t1.0000\t15\tA\t" in out and "95 % of the bootstrap" in out
+        assert "\nL(N, D) = A N^-alpha + B D^-beta + E\t1.0000\t15\tA\t" in out and "bootstrap interval (95 %)" in out
         assert "flops: the fitted floor is" in out and "the known one 1.8172" in out
         assert "predicted over measured of the others" in out
         assert "\nisoFLOP parabolas\t" in out and "\nenvelope of the learning curves\t" in out
