@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minilm.homework.diagnosis.diagnosing import ENDING, NOTHING_WRONG, UNKNOWN
 from minilm.homework.failures import explain
 from minilm.homework.record import Record, TaskRecord
 from minilm.homework.reports.cleaning import line
@@ -14,7 +15,7 @@ from minilm.homework.reports.similarity import Alike
 from minilm.homework.reports.telling import notes, points, worked
 from minilm.i18n import tr
 
-NOT_A_CAUSE = ("", "unknown", "nothing")
+NOT_A_CAUSE = ("", UNKNOWN, NOTHING_WRONG, *ENDING)
 SLOWEST, FEW, NAMED = 10, 40, 12
 BARS, TALL = 10, 120  # of the histogram: how many, and the height of the highest
 
