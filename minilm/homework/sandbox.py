@@ -13,9 +13,12 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,7 @@ LAYERS = ("session", "limits", "uid", "namespaces", "landlock", "seccomp")
 OPTIONAL = ("bwrap",)
 STRICT = ("session", "limits", "namespaces", "landlock", "seccomp")
 FIRST_UID = 2_000_000_000  # far from every account's; a worker's own is this plus a number
+PREFIX = "minilm-"  # of the folders of zygotes, among temporary files
 SCRATCHES = "/scratch"
 SCRATCH = f"{SCRATCHES}/own"  # what is allowed beneath a folder holds in what is mounted below it, not upon it
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -359,3 +363,37 @@ def remove_scratch(folder: str) -> None:
     """As remove_tree; what is already gone is no error."""
     with contextlib.suppress(FileNotFoundError):
         remove_tree(folder)
+
+
+def own_folder() -> tuple[str, int]:
+    """A new folder, and a descriptor by whose lock others see that it is in use.
+
+    Whatever a grader left that was killed at once with all its processes is cleared away first.
+    """
+    import fcntl
+
+    parent = tempfile.gettempdir()
+    for entry in os.scandir(parent):
+        if entry.name.startswith(PREFIX):
+            with contextlib.suppress(OSError):
+                _remove_if_left(entry.path)
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.chmod(folder, 0o711)
+    return folder, lock
+
+
+def _remove_if_left(folder: str) -> None:
+    """Remove it if it is this user's, not just made, and nobody has its lock. OSError if somebody has."""
+    import fcntl
+
+    about = os.stat(folder, follow_symlinks=False)
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or time.time() - about.st_mtime < 60:
+        return
+    lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_scratch(folder)
+    finally:
+        os.close(lock)

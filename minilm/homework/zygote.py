@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,8 +94,7 @@ class Zygote:
         self.close()
 
     def _launch(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="minilm-")
-        os.chmod(self.folder, 0o711)
+        self.folder, self._claim = sandbox.own_folder()
         os.makedirs(os.path.join(self.folder, "root"))
         self.package = PACKAGE if self.runtime is None else lay_out(self.runtime, Path(self.folder) / RUNTIME)
         ours, theirs = socket.socketpair()
@@ -211,6 +209,9 @@ class Zygote:
         if self._process.stderr:
             self._process.stderr.close()
         sandbox.remove_scratch(self.folder)
+        if self._claim >= 0:
+            os.close(self._claim)
+            self._claim = -1
 
 
 class ZygoteLost(ConfigError):

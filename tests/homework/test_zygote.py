@@ -81,6 +81,17 @@ class TestEnd:
             assert worker.failure is None and os.path.isdir(zygote.folder)
         assert not os.path.exists(zygote.folder) and not alive(zygote._process.pid)
 
+    def test_what_a_killed_grader_left_is_cleared_away_and_nothing_else(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sandbox.tempfile, "tempdir", str(tmp_path))
+        with Zygote(["session"]) as zygote:
+            left, new, other = (tmp_path / name for name in ("minilm-left", "minilm-new", "other"))
+            for folder in (left, new, other):
+                (folder / "runtime").mkdir(parents=True)
+            for folder in (left, other, zygote.folder):
+                os.utime(folder, (0, 0))
+            with Zygote(["session"]):
+                assert not left.exists() and new.exists() and other.exists() and os.path.isdir(zygote.folder)
+
     @pytest.mark.parametrize("layers", ["None", "['uid', 'landlock', 'seccomp']"])
     def test_nor_when_the_trusted_side_is_killed(self, layers):
         code = (
