@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "devices"))  # its modules, impor
 
 hypothesis.settings.register_profile(
     "fast",
-    max_examples=20,
+    max_examples=16,
     deadline=None,
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],

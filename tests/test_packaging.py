@@ -87,6 +87,7 @@ class TestWheel:
     def test_data_list(self, run):
         assert "pydocs" in run("minilm", "data", "list")
 
+    @pytest.mark.slow
     def test_a_short_training(self, run, tmp_path):
         run("minilm", "pretrain", "gpt", "--data", "pydocs", "--config", "tiny", "--steps", "20", "--out", "first-run")
         folder = tmp_path / "first-run"

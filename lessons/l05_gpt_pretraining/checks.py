@@ -94,9 +94,9 @@ def forgets_the_order_of_pieces(impl, pieces):
 @composite
 def pieces_and_merges(draw):
     """A piece, and merges as they are learned: mostly of neighbours in a text that is now and then the piece itself."""
-    text = draw(st.text("abé", max_size=10))
+    learned_from = draw(st.text("abé", max_size=10))
     rng, merges = np.random.default_rng(draw(integers(0, 10**6))), []
-    word = "".join(chr(byte + 500) for byte in text.encode())
+    word = "".join(chr(byte + 500) for byte in learned_from.encode())
     for k in range(draw(integers(1, 6))):
         known = [*"abé".encode(), *range(256, 256 + k)]
         pairs = list(pairwise(ord(c) - 500 for c in word))
@@ -106,7 +106,7 @@ def pieces_and_merges(draw):
             break
         merges.append(pair)
         (word,) = apply([word], pair, 256 + k)
-    return draw(st.sampled_from([text, text[::-1]]) | st.text("abé", max_size=8)), merges
+    return draw(st.sampled_from([learned_from, learned_from[::-1]]) | st.text("abé", max_size=8)), merges
 
 
 @claim("L5.3", "it is what the merges leave, applied one after the other in the order in which they were learned",

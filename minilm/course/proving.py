@@ -74,7 +74,7 @@ def cases_of(claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
         return [()]
     found: list[tuple[Any, ...]] = []
     run = _Run(claim, None)
-    run.one = found.append  # type: ignore[method-assign, assignment]
+    run.one = found.append  # type: ignore[method-assign]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         run._search(seed, min(examples, claim.examples or sys.maxsize), False)
@@ -242,14 +242,14 @@ def _of_the_seed_alone() -> Iterator[None]:
     """Hypothesis also draws constants that it finds in the modules which happen to be loaded, and so makes other cases
     from the same seed in another process, and leaves a folder of notes behind. Here it draws none.
     """
-    from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS as registered
+    from hypothesis.internal.conjecture.providers import HypothesisProvider
 
-    usual = registered["hypothesis"]
-    registered["hypothesis"] = "minilm.course.seeded.SeededProvider"
+    usual = HypothesisProvider._maybe_draw_constant
+    HypothesisProvider._maybe_draw_constant = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        registered["hypothesis"] = usual
+        HypothesisProvider._maybe_draw_constant = usual  # type: ignore[method-assign]
 
 
 class _Fatal(unittest.SkipTest):

@@ -28,6 +28,7 @@ def result():
     return run(ROW)
 
 
+@pytest.mark.slow
 def test_every_engine_takes_its_turns(result):
     assert result.problem is None and result.tokens == TOY.batch * TOY.context
     assert {name: len(seconds) for name, seconds in result.seconds.items()} == {
@@ -43,6 +44,7 @@ def test_every_engine_takes_its_turns(result):
     assert "torch" in result.kernels["torch"] and "blas" in result.kernels["minilm"]
 
 
+@pytest.mark.slow
 def test_each_has_its_own_memory_and_nothing_of_another_library(result):
     (ours, ours_imported), (theirs, theirs_imported) = result.memory["minilm"], result.memory["torch"]
     assert 10e6 < ours_imported < ours < 100e6 < theirs_imported < theirs

@@ -202,7 +202,7 @@ class TestTasks:
 class TestClaims:
     @each_lesson
     def test_about_minilm_hold(self, about, pytestconfig):
-        found = check_own(load(about), examples=100 if pytestconfig.getoption("--thorough") else 10)
+        found = check_own(load(about), examples=100 if pytestconfig.getoption("--thorough") else 5)
         for checked in found:
             assert checked.failed == [], checked.claim.what
 
