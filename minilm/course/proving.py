@@ -74,7 +74,7 @@ def cases_of(claim: Claim, seed: int, examples: int) -> list[tuple[Any, ...]]:
         return [()]
     found: list[tuple[Any, ...]] = []
     run = _Run(claim, None)
-    run.one = found.append  # type: ignore[method-assign]
+    run.one = found.append  # type: ignore[method-assign, assignment]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         run._search(seed, min(examples, claim.examples or sys.maxsize), False)
