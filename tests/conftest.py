@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "devices"))  # its modules, impor
 
 hypothesis.settings.register_profile(
     "fast",
-    max_examples=16,
+    max_examples=14,
     deadline=None,
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
@@ -104,7 +104,7 @@ def pytest_runtest_call(item):
     usual = getattr(function, name, None)
     if usual is None or usual != FAST or "[strict" not in item.name:
         return (yield)
-    setattr(function, name, hypothesis.settings(usual, max_examples=6))
+    setattr(function, name, hypothesis.settings(usual, max_examples=4))
     try:
         return (yield)
     finally:
