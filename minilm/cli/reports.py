@@ -84,6 +84,11 @@ def describe(pretraining: Any, trainer: Any) -> None:
             epochs=recipe.steps / pretraining.data.steps_per_epoch,
         )
     typer.echo(line)
+    if trainer.ranks.size > 1:
+        typer.echo(
+            tr("{n} ranks, each with its share of every batch; {k} on this machine, each with so many threads",
+               n=trainer.ranks.size, k=trainer.ranks.on_this_machine)
+        )  # fmt: skip
     typer.echo(tr("run folder: {folder}", folder=pretraining.run.folder))
 
 
