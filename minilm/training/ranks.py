@@ -109,15 +109,15 @@ class Ranks(Alone):
     # ------------------------------------------------------------------------------------------------- a step's parts
 
     def share(self, batches: Any, step: int, objective: Any) -> tuple[Batch, dict[str, int], int]:
-        """Rows n·i/k to n·(i+1)/k for rank i of k, in order. `batches.part(step, i, k)` makes those alone, where there
+        """Rows n·i/k to n·(i+1)/k for rank i of k, in order. `batches.share(step, i, k)` makes those alone, where there
         is such a method, for a source whose rows cost time; else the whole batch is made and cut."""
-        if not hasattr(batches, "part"):
+        if not hasattr(batches, "share"):
             batch = batches.at(step)
             parts = split(batch, self.size)
             self._check_enough(len(parts))
             return parts[self.rank], objective.counts(batch), batch_size(batch)
         self._check_enough(batches.batch_size)
-        mine = batches.part(step, self.rank, self.size)
+        mine = batches.share(step, self.rank, self.size)
         found = self.add({**objective.counts(mine), " rows": batch_size(mine)})
         size = int(found.pop(" rows"))
         return mine, {name: int(count) for name, count in found.items()}, size
