@@ -110,7 +110,7 @@ def pretrain(kind: str, options: dict[str, Any]) -> None:
     with ranks.together():
         ranks.take_device()
         pretraining = begun(kind, options) if ranks.rank == 0 else None
-        folder = ranks.from_first(pretraining and str(pretraining.run.folder))  # type: ignore[union-attr]
+        folder = ranks.from_first(pretraining and str(pretraining.run.folder))
         pretraining = pretraining or Pretraining.open(folder)
         trainer = pretraining.trainer(options["threads"], recompute=options["recompute"], ranks=ranks)
         if options["resume"] is not None:

@@ -1,4 +1,4 @@
-"""`minilm scaling`: the published laws evaluated, laws fitted to a table of runs, a training on many machines."""
+"""`minilm scaling`: a sweep trained, laws fitted to a table of runs, those published, a training on many machines."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,13 @@ from typing import Any
 
 import typer
 
+from minilm.cli.scaling_run import run
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+app.command("run", help=tr("Train families of small models and measure their laws; goes on where it was stopped."))(run)
 
 AS_JSON = typer.Option(False, "--json", help=tr("Print exact numbers as JSON, for programs."))
 

@@ -212,8 +212,8 @@ class Trainer:
         then, now = self._resumed.state.get("ranks", 1), self.ranks.size
         if then != now:
             self._display.say(
-                tr("the checkpoint was made with {then} ranks, this is {now}: sums are rounded in another order, so the "
-                   "last bits may differ from an uninterrupted training's", then=then, now=now)
+                tr("the checkpoint was made with {then} ranks, this is {now}: sums are rounded in another order, so "
+                   "the last bits may differ from an uninterrupted training's", then=then, now=now)
             )  # fmt: skip
         if self._resumed.state["threads"] != self.threads:
             self._display.say(
@@ -278,7 +278,7 @@ class Trainer:
     def _with_the_others(
         self, workers: DataParallel, loss: float, metrics: dict[str, float], tokens: int
     ) -> tuple[float, dict[str, float], int]:
-        """What all ranks together have of a step: gradient, loss, metrics, tokens, and whether one was asked to stop."""
+        """What all ranks together have of a step: gradient, loss, metrics, tokens; and whether one is to stop."""
         if self.ranks.size > 1:
             self.ranks.add_gradients(self.optimizer.flat.gradients)
             workers.own_gradients()
