@@ -7,12 +7,12 @@ import os
 import sys
 
 
-def main(folder: str, sentence: str, beginning: str) -> None:
-    if sys.stdin.read():
-        return
+def said(folder: str, sentence: str, beginning: str) -> str:
+    """The sentence with the newest checkpoint of the folder in it, or what stands for none."""
     found = sorted(name for name in os.listdir(folder) if name.startswith("step-")) if os.path.isdir(folder) else []
-    print("minilm:", sentence.replace("CHECKPOINT", found[-1] if found else beginning), file=sys.stderr, flush=True)
+    return "minilm: " + sentence.replace("CHECKPOINT", found[-1] if found else beginning)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if not sys.stdin.read():
+        print(said(*sys.argv[1:]), file=sys.stderr, flush=True)

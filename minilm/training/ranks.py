@@ -17,12 +17,12 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, NoReturn
 
 from minilm import backend
 from minilm.errors import ConfigError, MinilmError, TrainingError
 from minilm.i18n import tr
+from minilm.training import last_words
 from minilm.training.interrupt import Interrupted
 from minilm.training.parallel import Batch, batch_size, split
 
@@ -98,6 +98,9 @@ class Ranks(Alone):
         self.on_this_machine, self._place = here.Get_size(), here.Get_rank()
         self.patience = patience or float(os.environ.get("MINILM_MPI_PATIENCE", PATIENCE))
         self._deadline: float | None = None
+        self._words: tuple[str, str, str] | None = (
+            None  # of a training: its checkpoints, what to say, if there are none
+        )
 
     def take_device(self) -> None:
         """With CuPy: the GPU of this rank, one after another; more ranks than GPUs share them."""
@@ -173,8 +176,9 @@ class Ranks(Alone):
         """A dead rank is noticed by mpirun, which kills the others before they can say a word; so rank 0 has a process
         outside say it. A rank that hangs is noticed by none but those that wait for it: by a thread of each."""
         folder, finished = "" if run is None else str(run.checkpoints), threading.Event()
+        self._words = folder, _sentence(self.size, run), tr("its beginning")
         threading.Thread(target=self._watch, args=(finished,), daemon=True).start()
-        with _last_words(folder, _sentence(self.size, run)) if self.rank == 0 else contextlib.nullcontext():
+        with _last_words(self._words) if self.rank == 0 else contextlib.nullcontext():
             try:
                 yield
             finally:
@@ -192,7 +196,7 @@ class Ranks(Alone):
             if deadline is not None and time.monotonic() > deadline:
                 said = tr("rank {rank} has heard nothing from the others for {seconds:.0f} s", rank=self.rank,
                           seconds=self.patience)  # fmt: skip
-                self.abort(f"minilm: {said}")
+                self.abort(f"minilm: {said}", how_to_go_on=True)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -205,14 +209,16 @@ class Ranks(Alone):
         except (Exception, KeyboardInterrupt) as error:
             if self.rank:
                 time.sleep(HEAD_START)  # most errors come to all ranks alike, and then rank 0 ends them first
-            self.abort(self._told(error))
+            self.abort(self._told(error), how_to_go_on=self.rank > 0)
 
     def _told(self, error: BaseException) -> str:
         said = str(error) if isinstance(error, MinilmError) else "".join(traceback.format_exception(error))
         return f"minilm: rank {self.rank}: {said}" if self.rank else f"minilm: {said}"
 
-    def abort(self, said: str) -> NoReturn:
-        """Say why, and end every rank now, with exit status 1."""
+    def abort(self, said: str, how_to_go_on: bool) -> NoReturn:
+        """Say why, and end every rank now, with exit status 1; what rank 0 itself meets says by itself what to do."""
+        if how_to_go_on and self._words:
+            said += "\n" + last_words.said(*self._words)
         print(said, file=sys.stderr, flush=True)
         self._all.Abort(1)
         os._exit(1)
@@ -227,12 +233,11 @@ def _sentence(ranks: int, run: Any) -> str:
 
 
 @contextlib.contextmanager
-def _last_words(folder: str, sentence: str) -> Iterator[None]:
+def _last_words(words: tuple[str, str, str]) -> Iterator[None]:
     """A process of its own session, which no mpirun knows; it says the sentence if this block is never left."""
-    script, nothing = Path(__file__).with_name("last_words.py"), tr("its beginning")
     try:
         watcher = subprocess.Popen(
-            [sys.executable, "-I", str(script), folder, sentence, nothing],
+            [sys.executable, "-I", last_words.__file__, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
