@@ -27,11 +27,13 @@ def run(
     ),
 ) -> None:
     from minilm.cores import available_cores
+    from minilm.scaling.minimizing import lbfgs
     from minilm.sweeps.config import read_sweep
     from minilm.sweeps.sweep import Running, stored_sweep
 
     if resume and out is None and config is None:
         raise ConfigError(tr("--resume goes on with the sweep of a folder: give --out too"))
+    lbfgs()  # the laws are fitted last: what they need is asked for first
     name = config or "facts"
     folder = out or Path("runs") / f"sweep-{Path(name).stem}"
     sweep = stored_sweep(folder) if resume and config is None else read_sweep(name)

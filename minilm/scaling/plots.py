@@ -8,7 +8,7 @@ import numpy as np
 
 from minilm.i18n import tr
 from minilm.plots import GRID, INK, MUTED, TRAIN, VALIDATION, VALIDATION_2, _figure, _quiet, _save
-from minilm.scaling.analysis import Along, Fitted
+from minilm.scaling.analysis import Along, Analysis, Fitted
 from minilm.scaling.approaches import Best, Profiles
 from minilm.scaling.bootstrap import Bootstrap
 from minilm.scaling.runs import Runs
@@ -25,6 +25,27 @@ def _axis_name(column: str) -> str:
         "flops": tr("C (FLOPs of the training)"),
         "steps": tr("S (steps)"),
     }[column]
+
+
+def every(folder: Path, found: Analysis, name: str) -> list[Path]:
+    """All the pictures that an analysis allows, into a folder: laws, isoflop, envelope, residuals, constants."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    if found.along:
+        pictures.append(laws(folder / "laws.png", found.along, tr("{name}: loss and its laws", name=name)))
+    if found.profiles is not None:
+        title = tr("{name}: the best size for a budget", name=name)
+        pictures.append(profiles(folder / "isoflop.png", found.parts["profiles"], found.profiles, title))
+    if found.envelope is not None:
+        title = tr("{name}: learning curves and their envelope", name=name)
+        pictures.append(learning_curves(folder / "envelope.png", found.parts["envelope"], found.envelope, title))
+    if found.laws:
+        title = tr("{name}: what the laws leave over", name=name)
+        pictures.append(residuals(folder / "residuals.png", found.laws, title))
+    if "chinchilla" in found.both:
+        title = tr("{name}: constants over the bootstrap", name=name)
+        pictures.append(constants(folder / "constants.png", found.both["chinchilla"].draws, {}, title))
+    return pictures
 
 
 # ------------------------------------------------------------------------------------------------- loss along N, D, C
@@ -137,15 +158,18 @@ def learning_curves(path: str | Path, runs: Runs, best: Best, title: str) -> Pat
     figure = _figure(10.5, 4.3)
     left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     curves = sorted(runs.curves, key=lambda curve: float(curve["parameters"][0]))
-    styles = ("-", DASHED, DOTTED, (0, (5, 2, 1, 2)))
-    for i, (curve, shade) in enumerate(zip(curves, _shades(len(curves)), strict=True)):
-        left.plot(curve["flops"], curve["loss"], color=shade, linestyle=styles[i % 4], linewidth=1.3,
-                  label=f"{curve['parameters'][0]:.2g}" if len(curves) <= 12 else None)  # fmt: skip
+    sizes = list(dict.fromkeys(float(curve["parameters"][0]) for curve in curves))
+    styles, shades, named = ("-", DASHED, DOTTED, (0, (5, 2, 1, 2))), _shades(len(sizes)), len(sizes) <= 12
+    for i, curve in enumerate(curves):
+        place = sizes.index(float(curve["parameters"][0]))
+        first = i == 0 or curves[i - 1]["parameters"][0] != sizes[place]
+        left.plot(curve["flops"], curve["loss"], color=shades[place], linestyle=styles[place % 4], linewidth=1.3,
+                  label=f"{sizes[place]:.2g}" if named and first else None)  # fmt: skip
     left.plot(best.compute, best.loss, color=VALIDATION_2, linewidth=4, alpha=0.45, zorder=1, label=tr("envelope"))
     left.set(xscale="log", yscale="log", xlabel=_axis_name("flops"), ylabel=tr("loss (nats a token)"))
     left.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     left.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
-    left.legend(frameon=False, fontsize=7.5, labelcolor=INK, title=tr("parameters") if len(curves) <= 12 else None,
+    left.legend(frameon=False, fontsize=7.5, labelcolor=INK, title=tr("parameters") if named else None,
                 title_fontsize=7.5)  # fmt: skip
     _grown(right, best)
     for axes in (left, right):

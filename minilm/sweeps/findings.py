@@ -1,20 +1,15 @@
 """The laws that a sweep measured: of each source, along each family; and one source's beside another's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from minilm.errors import ConfigError, DataError
-from minilm.scaling.analysis import Along, Analysis, along, frontier
-from minilm.scaling.approaches import isoflop
-from minilm.scaling.runs import Runs, runs_of
+from minilm.scaling.analysis import Along, Analysis, frontier
+from minilm.scaling.runs import OPTIONAL, REQUIRED, Runs, runs_of
 from minilm.sweeps.points import Planned
 from minilm.sweeps.table import Row
 
 LEVEL = 0.9  # of the intervals by which two tails are told apart
-COLUMNS = ("parameters", "tokens", "flops", "loss", "floor")
+COLUMNS = (*REQUIRED, *OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -32,51 +27,38 @@ class Law:
     known: float | None = None
 
 
-def analysis_of(rows: Sequence[Row], plan: Sequence[Planned], replicas: int) -> Analysis | None:
-    """The laws of one source's rows, so far as there are enough; None where there is none yet."""
-    main = [row for row in rows if {"sizes", "data"} & set(row["families"].split())]
-    found = Analysis(_runs(main or rows)) if rows else None
-    if found is None:
-        return None
-    rng = np.random.default_rng(0)
+def parts_of(rows: Sequence[Row], curves: Sequence[Row], plan: Sequence[Planned]) -> dict[str, Runs]:
+    """Which rows of one source count for which fit (analysis.py): along the size and the data those of that family, for
+    surfaces and along the compute those of both, for L(N, S) and the envelope the learning curves of the sizes."""
+    sizes, data = _family(rows, "sizes", "tokens"), _family(rows, "data", "width")
+    both = _members(rows, "sizes", "data") or rows
+    names = {row["run"] for row in sizes}
+    some = {"parameters": sizes, "tokens": data, "chinchilla": both, "kaplan": both, "profiles": profiled(rows, plan)}
+    whole = [row for row in curves if row["run"] in names]
+    parts = {name: _runs(those) for name, those in {**some, "steps": whole, "envelope": whole}.items() if those}
+    return parts | {"flops": frontier(_runs(both))}
 
-    def attempt(name: str, make: Callable[[], Any]) -> Any:
-        try:
-            return make()
-        except (DataError, ConfigError) as error:  # too few runs; SciPy is not installed
-            found.missing[name] = str(error)
-            return None
 
-    parts = {"parameters": _family(main, "sizes", "tokens"), "tokens": _family(main, "data", "width")}
-    for column, some in parts.items():
-        if some and (law := attempt(column, lambda c=column, r=some: along(c, _runs(r), rng, replicas))):  # type: ignore[misc]
-            found.along[column] = law
-    if found.along and (law := attempt("flops", lambda: along("flops", frontier(found.runs), rng, replicas))):
-        found.along["flops"] = law
-    if profiled := profile_runs(rows, plan):
-        found.profiles = attempt("profiles", lambda: isoflop(profiled))
-    return found
+def _members(rows: Sequence[Row], *families: str) -> list[Row]:
+    return [row for row in rows if set(families) & set(row["families"].split())]
 
 
 def _family(rows: Sequence[Row], family: str, largest: str) -> list[Row]:
     """The rows of a family; of several, e.g. sizes at two amounts of data, that of the most."""
-    members = [row for row in rows if family in row["families"].split()]
+    members = _members(rows, family)
     most = max((row[largest] for row in members), default=None)
     return [row for row in members if row[largest] == most]
 
 
-def _runs(rows: Sequence[Row], **more: Sequence[float]) -> Runs:
-    columns = {name: [row[name] for row in rows] for name in COLUMNS if all(name in row for row in rows)}
-    return runs_of({**columns, **more}, [row["run"] for row in rows])
-
-
-def profile_runs(rows: Sequence[Row], plan: Sequence[Planned]) -> Runs | None:
-    """The runs of the isoFLOP profiles, each with its budget."""
+def profiled(rows: Sequence[Row], plan: Sequence[Planned]) -> list[Row]:
+    """The rows of the isoFLOP profiles, once for each budget that they belong to."""
     budgets = {one.point.name: sorted(one.budgets) for one in plan}
-    pairs = [(row, budget) for row in rows for budget in budgets[row["run"]]]
-    if not pairs:
-        return None
-    return _runs([row for row, _ in pairs], budget=[budget for _, budget in pairs])
+    return [{**row, "budget": budget} for row in rows for budget in budgets[row["run"]]]
+
+
+def _runs(rows: Sequence[Row]) -> Runs:
+    columns = {name: [row[name] for row in rows] for name in COLUMNS if all(row.get(name) is not None for row in rows)}
+    return runs_of(columns, [row["run"] for row in rows])
 
 
 def laws_of(found: Analysis) -> list[Law]:

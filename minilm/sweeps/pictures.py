@@ -9,21 +9,14 @@ from minilm.i18n import tr
 from minilm.plots import INK, MUTED, VALIDATION, _figure, _quiet, _save
 from minilm.scaling import plots
 from minilm.scaling.analysis import Analysis
-from minilm.scaling.runs import Runs
 from minilm.sweeps.table import Row
 
 MARKERS = "osD^vP*X<>"
 
 
-def draw(folder: Path, name: str, found: Analysis, profiled: Runs | None, rows: Sequence[Row]) -> list[Path]:
-    """The laws, the isoFLOP profiles, the loss against the batch: those that there are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    if found.along:
-        pictures.append(plots.laws(folder / "laws.png", found.along, tr("{name}: loss and its laws", name=name)))
-    if found.profiles is not None and profiled is not None:
-        title = tr("{name}: the best size for a budget", name=name)
-        pictures.append(plots.profiles(folder / "isoflop.png", profiled, found.profiles, title))
+def draw(folder: Path, name: str, found: Analysis, rows: Sequence[Row]) -> list[Path]:
+    """All that the analysis has to show, and the loss against the batch where several were tried."""
+    pictures = plots.every(folder, found, name)
     batches = [row for row in rows if "batches" in row["families"].split()]
     if len({row["batch"] for row in batches}) > 1:
         title = tr("{name}: the same data in larger batches", name=name)

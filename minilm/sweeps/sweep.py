@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 from minilm.resources import write_atomically
-from minilm.scaling.analysis import Analysis
+from minilm.scaling.analysis import Analysis, analyse
 from minilm.sweeps import findings, pictures
 from minilm.sweeps.cluster import run_on_cluster, train_on_worker
 from minilm.sweeps.config import MUNDITO, Sweep, sweep_of
@@ -208,12 +210,13 @@ class Running:
 
     def draw(self, replicas: int = REPLICAS) -> dict[str, tuple[Analysis, list[Path]]]:
         """Fit what can be fitted and draw it: source -> what was found, and the pictures."""
-        found = {}
+        found, curves = {}, curves_of(self.rows, self.results)
         for name, rows in self.sources.items():
-            analysis = findings.analysis_of(rows, self.plan, replicas)
-            if analysis is not None:
-                profiled, title = findings.profile_runs(rows, self.plan), f"{self.sweep.title}, {name}"
-                found[name] = analysis, pictures.draw(self.folder / name, title, analysis, profiled, rows)
+            own = {row["run"] for row in rows}
+            parts = findings.parts_of(rows, [row for row in curves if row["run"] in own], self.plan)
+            analysis = analyse(parts, np.random.default_rng(0), replicas)
+            title = self.sweep.title if name == self.sweep.title else f"{self.sweep.title}, {name}"
+            found[name] = analysis, pictures.draw(self.folder / name, title, analysis, rows)
         return found
 
     def _draw_now_and_then(self) -> None:

@@ -12,7 +12,7 @@ from minilm.sweeps.points import Planned
 
 COLUMNS = ("run", "families", "tail", "width", "layers", "heads", "context", "batch", "steps", "seed", "rate",
            "parameters", "all_parameters", "tokens", "flops", "loss", "floor", "excess", "excess_se")  # fmt: skip
-CURVE = ("run", "tail", "width", "seed", "parameters", "tokens", "flops", "loss", "floor")
+CURVE = ("run", "tail", "width", "seed", "parameters", "steps", "tokens", "flops", "loss", "floor")
 
 Row = dict[str, Any]
 
@@ -48,7 +48,9 @@ def curves_of(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> 
         for at in results[row["run"]]["curve"]:
             known = {"floor": at["loss"] - at["excess"]} if "excess" in at else {}
             shared = {name: row[name] for name in ("run", "tail", "width", "seed", "parameters")}
-            found.append({**shared, "tokens": at["tokens"], "flops": each * at["tokens"], "loss": at["loss"], **known})
+            so_far = {"steps": row["steps"] * at["tokens"] // row["tokens"], "tokens": at["tokens"],
+                      "flops": each * at["tokens"]}  # fmt: skip
+            found.append({**shared, **so_far, "loss": at["loss"], **known})
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilm.scaling import plots
-from minilm.scaling.analysis import along, analyse, frontier
+from minilm.scaling.analysis import along, analyse, frontier, parts_of
 from minilm.scaling.published import EPOCH
 from minilm.scaling.runs import Runs, runs_of
 
@@ -35,7 +35,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def found(runs):
-    return analyse(runs, RNG(0), 40)
+    return analyse(parts_of(runs), RNG(0), 40)
 
 
 @pytest.fixture
