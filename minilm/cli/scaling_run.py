@@ -106,22 +106,21 @@ def finish(running: Any) -> None:
     from minilm.cli import scaling_fits
     from minilm.sweeps.findings import compared, laws_of, lowest_excess
 
-    drawn = running.draw()
-    laws = {name: laws_of(found) for name, (found, _) in drawn.items()}
-    for name, (found, _) in drawn.items():
+    found, pictures = running.draw()
+    laws = {name: laws_of(one) for name, one in found.items()}
+    for name, one in found.items():
         typer.echo(f"\n{name}")
-        scaling_fits.show(found)
+        scaling_fits.show(one)
     show_laws(laws)
-    tails = {rows[0]["tail"]: laws.get(name, []) for name, rows in running.sources.items() if rows[0]["tail"]}
+    tails = {rows[0]["tail"]: laws[name] for name, rows in running.sources.items() if rows[0]["tail"] is not None}
     show_comparison(compared(tails))
     lowest = lowest_excess(running.rows)
     if lowest is not None:
         typer.echo(tr("the least excess of all: {lowest:+.1f} standard errors (below -3 a model sees what it should "
                       "predict)", lowest=lowest))  # fmt: skip
-    save_findings(running, laws, drawn)
-    for _, pictures in drawn.values():
-        for picture in pictures:
-            typer.echo(tr("picture: {path}", path=picture))
+    save_findings(running.folder / "findings.json", found, laws)
+    for picture in pictures:
+        typer.echo(tr("picture: {path}", path=picture))
     typer.echo(tr("table: {path}; learning curves: {curves}", path=running.folder / "table.csv",
                   curves=running.folder / "curves.csv"))  # fmt: skip
     if running.failed:
@@ -164,16 +163,16 @@ def show_comparison(found: Any) -> None:
         typer.echo(line)
 
 
-def save_findings(running: Any, laws: dict[str, Any], drawn: Any) -> None:
-    """Every number, in findings.json."""
+def save_findings(path: Path, found: dict[str, Any], laws: dict[str, Any]) -> None:
+    """Every number, as JSON."""
     import dataclasses
     import json
 
     from minilm.cli import scaling_fits
     from minilm.resources import write_atomically
 
-    found = {
-        name: {"exponents": [dataclasses.asdict(law) for law in laws[name]], **scaling_fits.as_numbers(analysis)}
-        for name, (analysis, _) in drawn.items()
+    numbers = {
+        name: {"exponents": [dataclasses.asdict(law) for law in laws[name]], **scaling_fits.as_numbers(one)}
+        for name, one in found.items()
     }
-    write_atomically(running.folder / "findings.json", json.dumps(found, indent=1) + "\n")
+    write_atomically(path, json.dumps(numbers, indent=1) + "\n")

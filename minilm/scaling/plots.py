@@ -70,16 +70,16 @@ def laws(path: str | Path, found: Mapping[str, Along], title: str) -> Path:
 def _loss_panel(axes: Any, law: Along, first: bool) -> None:
     x = np.geomspace(law.runs[law.column].min() / 1.3, law.runs[law.column].max() * 1.3, 100)
     axes.plot(law.runs[law.column], law.runs["loss"], "o", color=VALIDATION, markersize=4.5, alpha=0.75, zorder=3)
-    _line(axes, law.column, law.plain, x, VALIDATION_2, DASHED, tr("no floor: α = {alpha}", alpha=_exponent(law.plain)))
+    line(axes, law.column, law.plain, x, VALIDATION_2, DASHED, tr("no floor: α = {alpha}", alpha=_exponent(law.plain)))
     if law.with_floor is not None:
         E = law.with_floor.fit.constants["E"]
         label = tr("fitted floor {E:.3g}: α = {alpha}", E=E, alpha=_exponent(law.with_floor))
-        _line(axes, law.column, law.with_floor, x, VALIDATION, "-", label)
+        line(axes, law.column, law.with_floor, x, VALIDATION, "-", label)
     if law.floor is not None:
         axes.axhline(
             law.floor, color=INK, linewidth=1.1, linestyle=DOTTED, label=tr("the source: {E:.3g}", E=law.floor)
         )
-    _logarithmic(axes, law.column)
+    logarithmic(axes, law.column)
     if first:
         axes.set_ylabel(tr("loss (nats a token)"), color=INK)
 
@@ -92,13 +92,14 @@ def _excess_panel(axes: Any, law: Along, first: bool) -> None:
     x = np.geomspace(values.min() / 1.3, values.max() * 1.3, 100)
     axes.plot(values, np.where(above > 0, above, np.nan), "s", color=GREEN, markersize=4.5, alpha=0.75, zorder=3)
     label = f"α = {_exponent(law.excess)}, R² = {law.excess.fit.r_squared:.3f}"
-    _line(axes, law.column, law.excess, x, GREEN, "-", label)
-    _logarithmic(axes, law.column)
+    line(axes, law.column, law.excess, x, GREEN, "-", label)
+    logarithmic(axes, law.column)
     if first:
         axes.set_ylabel(tr("excess over the source (nats a token)"), color=INK)
 
 
-def _line(axes: Any, column: str, law: Fitted, x: np.ndarray, color: str, style: Any, label: str) -> None:
+def line(axes: Any, column: str, law: Fitted, x: np.ndarray, color: str, style: Any, label: str) -> None:
+    """A fitted law at x, and the 95 % of its bootstrap."""
     at: dict[str, Any] = {column: x}
     axes.plot(x, law.fit.predict(**at), color=color, linestyle=style, linewidth=1.6, label=label, zorder=2)
     axes.fill_between(x, *law.draws.band(**at), color=color, alpha=0.16, linewidth=0, zorder=1)
@@ -109,7 +110,8 @@ def _exponent(law: Fitted, name: str = "alpha") -> str:
     return f"{law.fit.constants[name]:.3f} ({low:.3f}–{high:.3f})"
 
 
-def _logarithmic(axes: Any, column: str) -> None:
+def logarithmic(axes: Any, column: str) -> None:
+    """Both axes logarithmic with readable numbers, and the legend: when everything is drawn."""
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
     axes.set(xscale="log", yscale="log")

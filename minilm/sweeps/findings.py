@@ -27,7 +27,7 @@ class Law:
     known: float | None = None
 
 
-def parts_of(rows: Sequence[Row], curves: Sequence[Row], plan: Sequence[Planned]) -> dict[str, Runs]:
+def parts_of(rows: Sequence[Row], curves: Sequence[Row] = (), plan: Sequence[Planned] = ()) -> dict[str, Runs]:
     """Which rows of one source count for which fit (analysis.py): along the size and the data those of that family, for
     surfaces and along the compute those of both, for L(N, S) and the envelope the learning curves of the sizes."""
     sizes, data = _family(rows, "sizes", "tokens"), _family(rows, "data", "width")
@@ -53,7 +53,7 @@ def _family(rows: Sequence[Row], family: str, largest: str) -> list[Row]:
 def profiled(rows: Sequence[Row], plan: Sequence[Planned]) -> list[Row]:
     """The rows of the isoFLOP profiles, once for each budget that they belong to."""
     budgets = {one.point.name: sorted(one.budgets) for one in plan}
-    return [{**row, "budget": budget} for row in rows for budget in budgets[row["run"]]]
+    return [{**row, "budget": budget} for row in rows for budget in budgets.get(row["run"], ())]
 
 
 def _runs(rows: Sequence[Row]) -> Runs:

@@ -4,7 +4,7 @@
     table.csv    a row a finished training       curves.csv   what was measured while they trained
     runs/        a folder a training, each a run of `minilm pretrain`, with its result when done
     rows/        Mundito, written once; removed at the end
-    tail1/       pictures, of each source
+    tail1/       pictures, of each source        tails.png    of all of them
 
 All that is there is a function of the settings, whenever and however often the sweep was killed.
 """
@@ -208,16 +208,21 @@ class Running:
             found.setdefault(name, []).append(row)
         return found
 
-    def draw(self, replicas: int = REPLICAS) -> dict[str, tuple[Analysis, list[Path]]]:
-        """Fit what can be fitted and draw it: source -> what was found, and the pictures."""
-        found, curves = {}, curves_of(self.rows, self.results)
+    def draw(self, replicas: int = REPLICAS) -> tuple[dict[str, Analysis], list[Path]]:
+        """Fit what can be fitted, source by source, and draw it."""
+        found, tails, drawn = {}, {}, []
+        curves = curves_of(self.rows, self.results)
         for name, rows in self.sources.items():
             own = {row["run"] for row in rows}
             parts = findings.parts_of(rows, [row for row in curves if row["run"] in own], self.plan)
-            analysis = analyse(parts, np.random.default_rng(0), replicas)
+            found[name] = analyse(parts, np.random.default_rng(0), replicas)
             title = self.sweep.title if name == self.sweep.title else f"{self.sweep.title}, {name}"
-            found[name] = analysis, pictures.draw(self.folder / name, title, analysis, rows)
-        return found
+            drawn += pictures.draw(self.folder / name, title, found[name], rows)
+            if rows[0]["tail"] is not None:
+                tails[rows[0]["tail"]] = found[name]
+        if len(tails) > 1:
+            drawn.append(pictures.tails(self.folder / "tails.png", tails, self.sweep.title))
+        return found, drawn
 
     def _draw_now_and_then(self) -> None:
         now = time.monotonic()

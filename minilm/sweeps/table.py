@@ -63,3 +63,14 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     for row in rows:
         writer.writerow([repr(row[name]) if isinstance(row[name], float) else row[name] for name in used])
     return out.getvalue()
+
+
+def rows_in(text: str) -> list[Row]:
+    """The rows of such a CSV."""
+    words = ("run", "families")
+
+    def number(value: str) -> int | float:
+        return int(value) if value.isdecimal() else float(value)
+
+    rows = csv.DictReader(io.StringIO(text))
+    return [{name: value if name in words else number(value) for name, value in row.items() if value} for row in rows]
