@@ -1,7 +1,7 @@
 """Puts what the sweep "tails" found into the README, with its picture.
 
-`python docs/make_scaling.py runs/sweep-tails` after another sweep, whose table becomes docs/scaling.csv; without a folder
-from the table that is there.
+`python docs/make_scaling.py runs/sweep-tails` after another sweep, whose table becomes docs/scaling.csv; without a
+folder from the table that is there.
 """
 
 import re
@@ -39,7 +39,9 @@ def numbers(rows: list[Row], found: dict[float, Analysis]) -> str:
     laws = {tail: laws_of(one) for tail, one in found.items()}
     for tail, some in laws.items():
         for column in ALONG:
-            above, raw = (next(law for law in some if (law.column, law.of) == (column, of)) for of in ("excess", "loss"))
+            above, raw = (
+                next(law for law in some if (law.column, law.of) == (column, of)) for of in ("excess", "loss")
+            )
             low, high = found[tail].along[column].with_floor.draws.interval("E")
             lines.append(
                 f"| {tail:g} | {ALONG[column]} | {above.exponent:.3f} ({above.low:.3f}–{above.high:.3f}) "
@@ -50,8 +52,8 @@ def numbers(rows: list[Row], found: dict[float, Analysis]) -> str:
     apart = "do not touch" if all(one.apart for one in pairs) else "touch"
     lines += [
         "",
-        f"{len(rows)} trainings. Exponents have the middle {LEVEL:.0%} of a bootstrap over the trainings, floors 95 %; R² is "
-        f"that of the seeds' geometric means. The intervals of the two tails {apart}. The least excess of all is "
+        f"{len(rows)} trainings. Exponents have the middle {LEVEL:.0%} of a bootstrap over the trainings, floors 95 %; R² "
+        f"is that of the seeds' geometric means. The intervals of the two tails {apart}. The least excess of all is "
         f"{lowest_excess(rows):.0f} standard errors above 0.",
     ]
     return "\n".join(lines)

@@ -54,7 +54,7 @@ def every(folder: Path, found: Analysis, name: str) -> list[Path]:
 def laws(path: str | Path, found: Mapping[str, Along], title: str) -> Path:
     """Loss against size, data and compute, a panel each, with the fitted laws, their 95 % and the floor.
 
-    Where a floor is known, a second row shows the excess over it, whose law is a line.
+    Where a floor is known, a second row shows the excess over it, whose law is a line; R² is that of the seeds' means.
     """
     excess = any(one.excess is not None for one in found.values())
     rows = 2 if excess else 1
@@ -91,7 +91,7 @@ def _excess_panel(axes: Any, law: Along, first: bool) -> None:
     values = law.runs[law.column]
     x = np.geomspace(values.min() / 1.3, values.max() * 1.3, 100)
     axes.plot(values, np.where(above > 0, above, np.nan), "s", color=GREEN, markersize=4.5, alpha=0.75, zorder=3)
-    label = f"α = {_exponent(law.excess)}, R² = {law.excess.fit.r_squared:.3f}"
+    label = f"α = {_exponent(law.excess)}, R² = {law.excess.fit.r_squared_of_means:.3f}"
     line(axes, law.column, law.excess, x, GREEN, "-", label)
     logarithmic(axes, law.column)
     if first:
@@ -112,19 +112,26 @@ def _exponent(law: Fitted, name: str = "alpha") -> str:
 
 def logarithmic(axes: Any, column: str) -> None:
     """Both axes logarithmic with readable numbers, and the legend: when everything is drawn."""
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+    from matplotlib.ticker import LogFormatterSciNotation
 
     axes.set(xscale="log", yscale="log")
-    low, high = axes.get_ylim()
-    subs = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0) if high < 4 * low else (1.0, 2.0, 5.0)
-    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    _numbered(axes.yaxis)
     axes.xaxis.set_major_formatter(LogFormatterSciNotation())
     axes.set_xlabel(_axis_name(column), color=INK)
     _quiet(axes)
     axes.tick_params(which="both", labelsize=8, length=0, colors=MUTED)
     axes.legend(frameon=False, fontsize=7.5, labelcolor=INK, loc="best")
+
+
+def _numbered(axis: Any) -> None:
+    """A logarithmic axis with plain numbers, as many as find room."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    few, many = (1.0, 2.0, 5.0), (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+    axis.set_major_locator(LogLocator(subs=many if high < 4 * low else few, numticks=12))
+    axis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 # ---------------------------------------------------------------------------------------------------- the best size
@@ -169,8 +176,7 @@ def learning_curves(path: str | Path, runs: Runs, best: Best, title: str) -> Pat
                   label=f"{sizes[place]:.2g}" if named and first else None)  # fmt: skip
     left.plot(best.compute, best.loss, color=VALIDATION_2, linewidth=4, alpha=0.45, zorder=1, label=tr("envelope"))
     left.set(xscale="log", yscale="log", xlabel=_axis_name("flops"), ylabel=tr("loss (nats a token)"))
-    left.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-    left.yaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+    _numbered(left.yaxis)
     left.legend(frameon=False, fontsize=7.5, labelcolor=INK, title=tr("parameters") if named else None,
                 title_fontsize=7.5)  # fmt: skip
     _grown(right, best)
@@ -218,8 +224,7 @@ def residuals(path: str | Path, fits: Mapping[str, Fitted], title: str) -> Path:
         axes.axhline(0, color=INK, linewidth=0.9)
         axes.plot(given, left, "o", color=VALIDATION, markersize=4, alpha=0.75)
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.3g}")
+        _numbered(axes.xaxis)
         axes.set_title(f"{name}\nR² = {law.fit.r_squared:.4f}", fontsize=9, color=INK, loc="left")
         axes.set_xlabel(tr("loss as the law gives it"), color=INK)
         if place % 3 == 1:

@@ -72,7 +72,9 @@ def _tail(axes: Any, law: Along, name: str, i: int) -> None:
     if above is None or law.excess is None:
         return
     color = (VALIDATION, VALIDATION_2, plots.GREEN)[i % 3]
-    axes.plot(values, np.where(above > 0, above, np.nan), MARKERS[i % len(MARKERS)], color=color, markersize=4.5, alpha=0.75)
+    axes.plot(
+        values, np.where(above > 0, above, np.nan), MARKERS[i % len(MARKERS)], color=color, markersize=4.5, alpha=0.75
+    )
     x = np.geomspace(values.min() / 1.3, values.max() * 1.3, 100)
     low, high = law.excess.draws.interval("alpha", LEVEL)
     label = f"{name}: α = {law.excess.fit.constants['alpha']:.3f} ({low:.3f}–{high:.3f})"

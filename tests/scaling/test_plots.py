@@ -65,7 +65,7 @@ def test_laws_show_points_fits_intervals_and_the_floor(found, figures):
     assert band.min() == pytest.approx(one.plain.draws.band(flops=plain.get_xdata())[0].min())
     points = excess.get_lines()[0].get_ydata()
     np.testing.assert_allclose(points, one.runs.excess)
-    assert f"R² = {one.excess.fit.r_squared:.3f}" in next(iter(lines(excess)))
+    assert f"R² = {one.excess.fit.r_squared_of_means:.3f}" in next(iter(lines(excess)))
 
 
 def test_without_a_known_floor_there_is_one_row(figures):

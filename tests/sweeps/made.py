@@ -13,7 +13,9 @@ FAMILIES = (Sizes(SIZES, 800_000), Data(32, AMOUNTS))
 
 
 def sweep(families=FAMILIES, tails=(1.0,), seeds=3, **training):
-    return Sweep("made", tuple(families), SourceSettings(tails=tails), training=TrainingSettings(seeds=seeds, **training))
+    return Sweep(
+        "made", tuple(families), SourceSettings(tails=tails), training=TrainingSettings(seeds=seeds, **training)
+    )
 
 
 def excess(N, D, tail=1.0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import BATCHES, FAMILIES, H, ISOFLOP, excess, sweep, tables
+from made import BATCHES, FAMILIES, ISOFLOP, H, excess, sweep, tables
 
 from minilm.scaling.analysis import analyse
 from minilm.sweeps.config import Data, Sizes
@@ -40,15 +40,25 @@ def test_the_raw_loss_hides_the_law(laws):
         assert raw.floor == above.floor == pytest.approx(H, abs=0.05)
 
 
+def test_r_squared_is_of_the_means_of_seeds(found, laws):
+    fit = found.along["parameters"].excess.fit
+    N = fit.logs[:, 0]
+    means = np.array([fit.log_loss[n == N].mean() for n in np.unique(N)])
+    left = means - np.array([fit.form.log_loss(fit.theta, np.array([[n]]))[0] for n in np.unique(N)])
+    r_squared = 1 - (left**2).sum() / ((means - means.mean()) ** 2).sum()
+    assert laws["parameters", "excess"].r_squared == pytest.approx(r_squared) != fit.r_squared
+
+
 def test_intervals_are_of_ninety_percent(found, laws):
-    draws = found.along["parameters"].excess.draws.draws[:, found.along["parameters"].excess.draws.form.names.index("alpha")]
+    draws = found.along["parameters"].excess.draws
+    draws = draws.draws[:, draws.form.names.index("alpha")]
     law = laws["parameters", "excess"]
     assert (law.low, law.high) == pytest.approx(np.quantile(draws, [0.05, 0.95]))
 
 
 def test_each_law_counts_its_own_family(found):
     parts = found.parts
-    assert set(parts["parameters"]["tokens"]) == {799_744}  # 390 whole batches
+    assert set(parts["parameters"]["tokens"]) == {798_720}  # 390 whole batches
     assert set(parts["tokens"]["parameters"]) == {12 * 2 * 32**2}
     assert (len(parts["parameters"]), len(parts["tokens"]), len(parts["chinchilla"])) == (21, 18, 36)
     assert set(parts["envelope"].names) == set(parts["parameters"].names) and len(parts["steps"]) == 63
