@@ -52,8 +52,8 @@ def numbers(rows: list[Row], found: dict[float, Analysis]) -> str:
     apart = "do not touch" if all(one.apart for one in pairs) else "touch"
     lines += [
         "",
-        f"{len(rows)} trainings. Exponents have the middle {LEVEL:.0%} of a bootstrap over the trainings, floors 95 %; R² "
-        f"is that of the seeds' geometric means. The intervals of the two tails {apart}. The least excess of all is "
+        f"{len(rows)} trainings. Exponents have the middle {LEVEL:.0%} of a bootstrap over the trainings, floors 95 %; "
+        f"R² is that of the seeds' geometric means. The intervals of the two tails {apart}. The least excess of all is "
         f"{lowest_excess(rows):.0f} standard errors above 0.",
     ]
     return "\n".join(lines)

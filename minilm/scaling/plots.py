@@ -10,7 +10,7 @@ from minilm.i18n import tr
 from minilm.plots import GRID, INK, MUTED, TRAIN, VALIDATION, VALIDATION_2, _figure, _quiet, _save
 from minilm.scaling.analysis import Along, Analysis, Fitted
 from minilm.scaling.approaches import Best, Profiles
-from minilm.scaling.bootstrap import Bootstrap
+from minilm.scaling.bootstrap import Bootstrap, middle
 from minilm.scaling.runs import Runs
 
 GREEN = "#2e8b57"
@@ -236,15 +236,19 @@ def residuals(path: str | Path, fits: Mapping[str, Fitted], title: str) -> Path:
 
 
 def constants(path: str | Path, draws: Bootstrap, known: Mapping[str, float], title: str) -> Path:
-    """Each constant over the bootstrap, a histogram with its 95 % and, if known, the truth as a line."""
+    """Each constant over the bootstrap, a histogram with its 95 % and, if known, the truth as a line.
+
+    A draw that leaves a constant open sends it far away: what is beyond the middle 98 % is not shown.
+    """
     names: Sequence[str] = draws.form.names
     figure = _figure(2.6 * len(names), 2.7)
     for place, name in enumerate(names, 1):
         axes = figure.add_subplot(1, len(names), place)
         values = draws.draws[:, place - 1]
         low, high = draws.interval(name)
-        axes.axvspan(low, high, color=GRID)
-        axes.hist(values, 30, color=TRAIN, edgecolor=MUTED, linewidth=0.3)
+        shown = middle(values[np.isfinite(values)], 0.98)
+        axes.axvspan(max(low, shown[0]), min(high, shown[1]), color=GRID)
+        axes.hist(values, bins=30, range=shown, color=TRAIN, edgecolor=MUTED, linewidth=0.3)
         if name in known:
             axes.axvline(known[name], color=VALIDATION_2, linewidth=1.8, linestyle=DASHED)
         axes.set_title(f"{name}: {low:.3g}–{high:.3g}", fontsize=9, color=INK, loc="left")
