@@ -1,4 +1,4 @@
-"""Tests of sweeps share made.py."""
+"""Tests of sweeps share made_sweep.py."""
 
 import sys
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import BATCHES, FAMILIES, ISOFLOP, H, excess, sweep, tables
+from made_sweep import BATCHES, FAMILIES, ISOFLOP, H, excess, sweep, tables
 
 from minilm.scaling.analysis import analyse
 from minilm.sweeps.config import Data, Sizes

@@ -3,7 +3,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from made import BATCHES, FAMILIES, ISOFLOP, H, sweep, tables
+from made_sweep import BATCHES, FAMILIES, ISOFLOP, H, sweep, tables
 
 from minilm.scaling import plots
 from minilm.scaling.analysis import analyse

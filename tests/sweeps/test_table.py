@@ -5,7 +5,7 @@ import io
 import random
 
 import pytest
-from made import BATCHES, FAMILIES, V, results, sweep, tables
+from made_sweep import BATCHES, FAMILIES, V, results, sweep, tables
 
 from minilm.scaling.runs import read_runs
 from minilm.sweeps.points import planned
