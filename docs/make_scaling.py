@@ -50,12 +50,17 @@ def numbers(rows: list[Row], found: dict[float, Analysis]) -> str:
             )
     pairs = compared(laws)
     apart = "do not touch" if all(one.apart for one in pairs) else "touch"
-    lines += [
-        "",
-        f"{len(rows)} trainings. Exponents have the middle {LEVEL:.0%} of a bootstrap over the trainings, floors 95 %; "
-        f"R² is that of the seeds' geometric means. The intervals of the two tails {apart}. The least excess of all is "
-        f"{lowest_excess(rows):.0f} standard errors above 0.",
+    test = found[max(found)].along["parameters"].test
+    said = [
+        f"{len(rows)} trainings. Exponents have the middle {100 * LEVEL:.0f} % of a bootstrap over the trainings,",
+        "floors 95 %; R² is that of the seeds' geometric means.",
+        f"The intervals of the two tails {apart}.",
+        f"The least excess of all is {lowest_excess(rows):.0f} standard errors above 0.",
+        f"The test of a law: fitted to the smaller two thirds of the sizes, that of tail {max(found):g} predicts",
+        f"{test.ratio[-1]:.2f} of what the largest has left to learn ({test.low[-1]:.2f}–{test.high[-1]:.2f}).",
+        "There the data are what is scarce, and no line through the smaller ones knows it.",
     ]
+    lines += ["", " ".join(said)]
     return "\n".join(lines)
 
 
