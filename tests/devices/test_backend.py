@@ -100,7 +100,7 @@ def test_the_command_line_trains_and_writes_there(tmp_path, capsys, monkeypatch)
     text, run = tmp_path / "text.txt", tmp_path / "run"
     text.write_text("the cat sat on the mat and the dog sat on the log.\n" * 40, encoding="utf-8")
     small = ["--config", "tiny", "--steps", "3", "--width", "8", "--batch", "2", "--context", "8", "--no-ngrams"]
-    monkeypatch.setitem(backend._LOADERS, "cupy", lambda: strict)
+    monkeypatch.setitem(backend._LOADERS, "cupy", lambda gpu: strict)
     with use_double():
         command = ["pretrain", "gpt", "--data", text, "--out", run, *small, "--backend", "cupy"]
         status, out, err = minilm(*command, capsys=capsys)
