@@ -214,7 +214,9 @@ class Ranks(Alone):
 
     def _last_words(self, run: Any) -> AbstractContextManager:
         if run is None:
-            return unless_left(tr("a process of this training ended, and with it the training; nothing was saved"), "", "")
+            return unless_left(
+                tr("a process of this training ended, and with it the training; nothing was saved"), "", ""
+            )
         sentence = tr("a process of this training ended, and with it the training; go on from {checkpoint} with "
                       "`{command}`", checkpoint="CHECKPOINT", command=self.resume_command(run))  # fmt: skip
         return unless_left(sentence, str(run.checkpoints), tr("its beginning"))
