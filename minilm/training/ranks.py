@@ -136,8 +136,8 @@ class Ranks(Alone):
     # ------------------------------------------------------------------------------------------------- a step's parts
 
     def share(self, batches: Any, step: int, objective: Any) -> tuple[Batch, dict[str, int], int]:
-        """Rows n i/k to n (i + 1)/k of n, for rank i of k. `batches.share(step, i, k)` makes those alone, where there is
-        such a method because rows cost time; else the whole batch is made, and cut."""
+        """Rows n i/k to n (i + 1)/k of n, for rank i of k. Where rows cost time, `batches.share(step, i, k)` makes those
+        alone; a source without this method makes the whole batch, and it is cut."""
         if not hasattr(batches, "share"):
             batch = batches.at(step)
             self._check_enough(batch_size(batch))
@@ -202,8 +202,8 @@ class Ranks(Alone):
 
     @contextlib.contextmanager
     def watched(self, run: Any) -> Iterator[None]:
-        """A rank that dies is noticed by mpirun, which then ends the others (see last_words.py); one that hangs, only by
-        those that wait for it."""
+        """A rank that dies is noticed by mpirun, which ends the others (see last_words.py); one that hangs, only by those
+        that wait for it."""
         finished = threading.Event()
         threading.Thread(target=self._watch, args=(finished,), daemon=True).start()
         with self._last_words(run) if self.rank == 0 else contextlib.nullcontext():

@@ -24,7 +24,8 @@ from minilm.errors import ConfigError, DataError, TrainingError
 from minilm.models import GPT, GPTConfig
 from minilm.mundito import Mundito, MunditoBatches, MunditoConfig
 from minilm.text import TokenBatches
-from minilm.training import Interrupted, KnownSource, NextToken, Run, TrainConfig, Trainer, parallel, ranks, read_log
+from minilm.training import Interrupted, KnownSource, NextToken, Run, TrainConfig, Trainer, parallel, read_log
+from minilm.training import ranks as ranks_module
 from minilm.training import trainer as trainer_module
 from minilm.training.checkpoint import checkpoints_in
 from minilm.training.interrupt import StopRequest
@@ -265,7 +266,7 @@ def test_alone_nothing_is_asked_of_anybody():
 def started(monkeypatch, comm, **environment):
     """`Ranks()` where mpi4py has this communicator."""
     monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=mpi(comm)))
-    for name in ranks.STARTED:
+    for name in ranks_module.STARTED:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -283,10 +284,10 @@ class Crowd(Comm):
 
 
 def test_a_rank_shares_its_cores_with_those_that_may_use_them(monkeypatch):
-    monkeypatch.setattr(ranks, "allowed_cpus", lambda: {0, 1})
+    monkeypatch.setattr(ranks_module, "allowed_cpus", lambda: {0, 1})
     found = started(monkeypatch, Crowd(), PMI_SIZE="4")
     assert (found.rank, found.size, found.here, found.gpu, found.sharing) == (1, 4, 4, 1, 2)
-    assert found.patience == ranks.PATIENCE
+    assert found.patience == ranks_module.PATIENCE
     monkeypatch.setattr(trainer_module, "available_cores", lambda: 6)
     assert training(ranks=found, threads=0).threads == 3
     assert training(threads=0).threads == 6
@@ -294,7 +295,7 @@ def test_a_rank_shares_its_cores_with_those_that_may_use_them(monkeypatch):
     assert training(ranks=found, threads=0).threads == 1
 
 
-@pytest.mark.parametrize("name", ranks.STARTED)
+@pytest.mark.parametrize("name", ranks_module.STARTED)
 def test_an_mpirun_of_another_mpi_is_found_out(monkeypatch, name):
     """Each of its processes is rank 0 of 1: without a word, each would train the whole model."""
     with pytest.raises(ConfigError, match=r"4 processes were started, .* alone: .* \(Threads 1.0\); start them"):
@@ -319,7 +320,7 @@ def end_of(rank, error, **how):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_error_of_a_rank_ends_all_in_one_sentence(rank, monkeypatch, capsys):
-    monkeypatch.setattr(ranks, "HEAD_START", 0.0)
+    monkeypatch.setattr(ranks_module, "HEAD_START", 0.0)
     who = ["minilm: ", "minilm: rank 1: "][rank]
     with pytest.raises(Aborted):
         end_of(rank, DataError("no data"))
@@ -350,7 +351,7 @@ def test_a_rank_that_hears_nothing_ends_all(monkeypatch, capsys):
     monkeypatch.setattr(
         alone_there._all, "Abort", lambda status: (aborted.set(), alone_there._all.meeting.barrier.abort())
     )
-    monkeypatch.setattr(ranks.os, "_exit", lambda status: None)
+    monkeypatch.setattr(ranks_module.os, "_exit", lambda status: None)
     with pytest.raises(threading.BrokenBarrierError), alone_there.watched(None):
         alone_there.any(False)
     assert aborted.is_set() and "minilm: rank 1: no word from the other ranks for 0 s" in capsys.readouterr().err
