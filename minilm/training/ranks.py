@@ -136,8 +136,8 @@ class Ranks(Alone):
     # ------------------------------------------------------------------------------------------------- a step's parts
 
     def share(self, batches: Any, step: int, objective: Any) -> tuple[Batch, dict[str, int], int]:
-        """Rows n i/k to n (i + 1)/k of n, for rank i of k. Where rows cost time, `batches.share(step, i, k)` makes those
-        alone; a source without this method makes the whole batch, and it is cut."""
+        """Rows n i/k to n (i + 1)/k of n, for rank i of k. A source whose rows cost time has `share(step, i, k)`, which
+        makes those alone; of any other the whole batch is cut."""
         if not hasattr(batches, "share"):
             batch = batches.at(step)
             self._check_enough(batch_size(batch))
@@ -202,8 +202,8 @@ class Ranks(Alone):
 
     @contextlib.contextmanager
     def watched(self, run: Any) -> Iterator[None]:
-        """A rank that dies is noticed by mpirun, which ends the others (see last_words.py); one that hangs, only by those
-        that wait for it."""
+        """A rank that dies is noticed by mpirun, which ends the others (see last_words.py); one that hangs, only by
+        those that wait for it."""
         finished = threading.Event()
         threading.Thread(target=self._watch, args=(finished,), daemon=True).start()
         with self._last_words(run) if self.rank == 0 else contextlib.nullcontext():
