@@ -38,7 +38,7 @@ def unless_left(sentence: str, checkpoints: str, none_yet: str) -> Iterator[None
         beside.wait()
 
 
-def said(sentence: str, checkpoints: str, none_yet: str) -> str:
+def said_of(sentence: str, checkpoints: str, none_yet: str) -> str:
     """The sentence with the newest checkpoint in it."""
     found = [name for name in os.listdir(checkpoints) if name.startswith("step-")] if checkpoints else []
     return sentence.replace("CHECKPOINT", max(found, default=none_yet))
@@ -46,4 +46,4 @@ def said(sentence: str, checkpoints: str, none_yet: str) -> str:
 
 if __name__ == "__main__":
     if not sys.stdin.read():
-        print("minilm:", said(*sys.argv[1:]), file=sys.stderr, flush=True)
+        print("minilm:", said_of(*sys.argv[1:]), file=sys.stderr, flush=True)

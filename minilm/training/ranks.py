@@ -24,7 +24,7 @@ from minilm.cores import allowed_cpus
 from minilm.errors import ConfigError, MinilmError, TrainingError
 from minilm.i18n import tr
 from minilm.training.interrupt import Interrupted
-from minilm.training.last_words import unless_left
+from minilm.training.last_words import said_of, unless_left
 from minilm.training.parallel import Batch, batch_size, split
 
 PATIENCE = 600.0  # seconds that a rank waits for the others before it takes one of them for lost
@@ -122,6 +122,7 @@ class Ranks(Alone):
         self.sharing = sum(bool(mine & theirs) for theirs in machine.allgather(mine))
         self.patience = patience or float(os.environ.get("MINILM_MPI_PATIENCE", PATIENCE))
         self._deadline: float | None = None
+        self._last_words: tuple[str, str, str] | None = None  # of the training that is going on: see last_words.py
 
     def _check_started(self) -> None:
         """Processes whose mpirun is another MPI's than mpi4py's would each train the whole model by itself."""
@@ -204,22 +205,21 @@ class Ranks(Alone):
     def watched(self, run: Any) -> Iterator[None]:
         """A rank that dies is noticed by mpirun, which ends the others (see last_words.py); one that hangs, only by
         those that wait for it."""
-        finished = threading.Event()
+        finished, words = threading.Event(), self._how_to_go_on(run)
+        self._last_words = words
         threading.Thread(target=self._watch, args=(finished,), daemon=True).start()
-        with self._last_words(run) if self.rank == 0 else contextlib.nullcontext():
+        with unless_left(*words) if self.rank == 0 else contextlib.nullcontext():
             try:
                 yield
             finally:
                 finished.set()
 
-    def _last_words(self, run: Any) -> AbstractContextManager:
+    def _how_to_go_on(self, run: Any) -> tuple[str, str, str]:
         if run is None:
-            return unless_left(
-                tr("a process of this training ended, and with it the training; nothing was saved"), "", ""
-            )
+            return tr("a process of this training ended, and with it the training; nothing was saved"), "", ""
         sentence = tr("a process of this training ended, and with it the training; go on from {checkpoint} with "
                       "`{command}`", checkpoint="CHECKPOINT", command=self.resume_command(run))  # fmt: skip
-        return unless_left(sentence, str(run.checkpoints), tr("its beginning"))
+        return sentence, str(run.checkpoints), tr("its beginning")
 
     @contextlib.contextmanager
     def _patient(self) -> Iterator[None]:
@@ -233,7 +233,7 @@ class Ranks(Alone):
         while not finished.wait(min(1.0, self.patience / 4)):
             deadline = self._deadline
             if deadline is not None and time.monotonic() > deadline:
-                self._abort(tr("no word from the other ranks for {seconds:.0f} s", seconds=self.patience))
+                self._abort(tr("no word from the other ranks for {seconds:.0f} s", seconds=self.patience), True)
 
     @contextlib.contextmanager
     def together(self, explain: Explain = explain_ours) -> Iterator[None]:
@@ -247,11 +247,16 @@ class Ranks(Alone):
             if self.rank:
                 time.sleep(HEAD_START)  # most errors come to all ranks alike: then rank 0 ends them before this
             said = None if os.environ.get("MINILM_DEBUG") else explain(error)
-            self._abort(said or "".join(traceback.format_exception(error)))
+            self._abort(said or "".join(traceback.format_exception(error)), how_to_go_on=self.rank > 0)
 
-    def _abort(self, said: str) -> NoReturn:
-        """Say why, and end every rank."""
+    def _abort(self, said: str, how_to_go_on: bool) -> NoReturn:
+        """Say why, and end every rank: at once, so that nobody beside rank 0 is heard any more."""
         who = "" if self.rank == 0 else tr("rank {rank}: ", rank=self.rank)
-        print(f"minilm: {who}{said}", file=sys.stderr, flush=True)
-        self._all.Abort(1)
-        os._exit(1)
+        try:
+            print(f"minilm: {who}{said}", file=sys.stderr)
+            if how_to_go_on and self._last_words:
+                print("minilm:", said_of(*self._last_words), file=sys.stderr)
+            sys.stderr.flush()
+        finally:
+            self._all.Abort(1)
+            os._exit(1)

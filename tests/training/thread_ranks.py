@@ -66,7 +66,7 @@ class ThreadRanks(Ranks):
     def __init__(self, meeting, rank, patience=30.0):
         self._mpi, self._all = mpi(Comm(meeting, rank)), Comm(meeting, rank)
         self.rank, self.size, self.here, self.sharing, self.gpu = rank, meeting.size, meeting.size, 1, rank
-        self.patience, self._deadline = patience, None
+        self.patience, self._deadline, self._last_words = patience, None, None
 
 
 def with_threads(size, work):
