@@ -493,7 +493,12 @@ def test_the_command_trains_with_ranks(tmp_path):
 @pytest.mark.slow
 def test_the_command_trains_with_ranks_on_a_text(tmp_path):
     """Each rank reads the text, and the tokenizer that rank 0 learned."""
-    (tmp_path / "text.txt").write_text("The cat sat on the mat. The dog sat on the log.\n\n" * 200, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    sentences = [
+        " ".join(rng.choice("the cat dog sat ran on a mat log".split(), rng.integers(3, 9))) for _ in range(900)
+    ]
+    text = "\n\n".join(". ".join(sentences[i : i + 3]) + "." for i in range(0, 900, 3))
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     for kind, more in (("gpt", []), ("bert", ["--vocabulary", "40"])):
         command = ["-m", "minilm", "pretrain", kind, "--data", "text.txt", "--config", "tiny", "--steps", "12", *more]
         ran = mpirun(*command, "--out", kind, "--mpi", cwd=tmp_path)
