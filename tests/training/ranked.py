@@ -37,10 +37,10 @@ class Troubled(Batches):
         return super().at(step)
 
 
-def training(run=None, ranks=ALONE, batches=None, dropout=0.0, seed=0, **changes):
+def training(run=None, ranks=ALONE, batches=None, dropout=0.0, seed=0, kind=SmallModel, **changes):
     made = config(**SETTINGS | changes)
     held_out = [Batches(5, seed=99).at(i) for i in range(3)]
-    model = SmallModel(seed, dropout=dropout, dtype=np.float64)
+    model = kind(seed, dropout=dropout, dtype=np.float64)
     batches = batches or Batches(made.batch_size)
     return Trainer(model, NextToken(), batches, made, validation=held_out, run=run, show=False, ranks=ranks)
 

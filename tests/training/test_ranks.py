@@ -14,10 +14,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ranked import training
-from small_training import Batches, new_run
+from small_training import Batches, SmallModel, new_run
 from strict import use_double
 from thread_ranks import Aborted, Comm, Meeting, ThreadRanks, mpi, with_threads
 
+import minilm.functional as F
 from minilm import backend
 from minilm.autograd import fast
 from minilm.errors import ConfigError, DataError, TrainingError
@@ -80,6 +81,25 @@ def test_any_number_of_ranks_trains_what_one_process_trains(size, alone, tmp_pat
     assert all(np.array_equal(weights[0], other) for other in weights)
     np.testing.assert_allclose(weights[0], alone.optimizer.flat.values, rtol=0, atol=1e-9)
     assert [one.tokens for one in made] == [alone.tokens] * size
+
+
+class Sparing(SmallModel):
+    """One that has no use for its bias but in sequences that begin with 0, and few do."""
+
+    def loss(self, ids, targets, reduction="sum"):
+        h = self.table[ids] @ self.weight
+        begins = (ids[:, :1, None] == 0).astype(h.dtype)
+        h = F.tanh(h + self.bias * begins if begins.any() else h)
+        counted = (targets != -100).astype(h.dtype)
+        chosen = F.take_along_axis(h @ self.head, np.maximum(targets, 0)[..., None], -1)[..., 0]
+        return F.sum((F.logsumexp(h @ self.head, axis=-1) - chosen) * counted)
+
+
+def test_a_rank_whose_share_has_no_gradient_of_a_parameter_gets_that_of_the_others():
+    wanted = trained(training(kind=Sparing, steps=20))
+    assert wanted.model.bias.numpy().std() > 0.2
+    for made in with_threads(3, lambda ranks: trained(training(kind=Sparing, ranks=ranks, steps=20))):
+        np.testing.assert_allclose(made.model.bias.numpy(), wanted.model.bias.numpy(), rtol=0, atol=1e-9)
 
 
 def test_two_ranks_of_one_thread_are_one_process_of_two_to_the_bit():
@@ -179,6 +199,15 @@ def test_other_numbers_of_ranks_go_on_with_a_training_and_say_so(alone, tmp_path
     assert "the checkpoint was made with 3 ranks, this is 2" in capsys.readouterr().out
     assert_close(records(run), records(alone.run), 1e-9)
     assert names(run) == names(alone.run)
+
+
+def test_ranks_that_go_on_all_know_the_best_so_far(tmp_path, monkeypatch):
+    """Else they would not agree on whether to save."""
+    run, how = new_run(tmp_path / "run"), {"checkpoint_every": 30, "evaluate_every": 20, "steps": 70}
+    go_on_until(run, 30, **how)
+    monkeypatch.setattr(trainer_module, "metric_of", lambda path, metric: 0.0)  # which no loss is below
+    with_threads(2, lambda ranks: trained(training(Run(run.folder), ranks, **how).resume()))
+    assert names(run)[-2:] == ["step-00000060", "step-00000070"]
 
 
 def test_the_same_number_of_ranks_goes_on_to_the_same_bits(tmp_path, capsys):
