@@ -415,9 +415,9 @@ with unless_left("go on from CHECKPOINT", sys.argv[1], "its beginning"):
 def test_the_last_words_are_said_of_a_process_that_was_killed_and_of_no_other(tmp_path):
     for name in ("step-00000010", "step-00000120", "aside-step-00000130", ".step-00000140.partial"):
         (tmp_path / name).mkdir()
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "none" / "aside-step-00000130").mkdir(parents=True)
     for folder, end, said in ((tmp_path, "killed", "minilm: go on from step-00000120\n"),
-                              (tmp_path / "empty", "killed", "minilm: go on from its beginning\n"),
+                              (tmp_path / "none", "killed", "minilm: go on from its beginning\n"),
                               (tmp_path, "failed", ""), (tmp_path, "left", "")):  # fmt: skip
         command = [sys.executable, "-c", LEAVING, str(folder), end, str(Path(ranks_module.__file__).parent)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
