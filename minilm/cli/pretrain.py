@@ -102,16 +102,16 @@ def bert(
 def pretrain(kind: str, options: dict[str, Any]) -> None:
     """Begin a training of that kind, or go on with one of whichever kind the run is; then say what came of it."""
     from minilm.backend import use
+    from minilm.cli.app import explain
     from minilm.pretraining import Pretraining
     from minilm.training.ranks import ALONE, Ranks
 
-    use(options["backend"])
     ranks = Ranks() if options["mpi"] else ALONE
-    with ranks.together():
-        ranks.take_device()
+    with ranks.together(explain):
+        use(options["backend"], ranks.gpu)
         pretraining = begun(kind, options) if ranks.rank == 0 else None
         folder = ranks.from_first(pretraining and str(pretraining.run.folder))
-        pretraining = pretraining or Pretraining.open(folder)
+        pretraining = pretraining or Pretraining.open(folder)  # the other ranks read what rank 0 has made
         trainer = pretraining.trainer(options["threads"], recompute=options["recompute"], ranks=ranks)
         if options["resume"] is not None:
             trainer.resume(options["checkpoint"])

@@ -86,8 +86,8 @@ def describe(pretraining: Any, trainer: Any) -> None:
     typer.echo(line)
     if trainer.ranks.size > 1:
         typer.echo(
-            tr("{n} ranks, each with its share of every batch; {k} on this machine, each with so many threads",
-               n=trainer.ranks.size, k=trainer.ranks.on_this_machine)
+            tr("ranks: {n}, of which {here} on this machine, each with so many threads and its share of every batch",
+               n=trainer.ranks.size, here=trainer.ranks.here)
         )  # fmt: skip
     typer.echo(tr("run folder: {folder}", folder=pretraining.run.folder))
 

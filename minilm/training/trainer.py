@@ -87,13 +87,14 @@ class Trainer:
         self.run, self.callback, self.show = run, callback, show and self._leads
         model.set_recompute(config.recompute)
         self.optimizer = config.make_optimizer(model.trainable_parameters())
-        cores = max(1, available_cores() // ranks.on_this_machine)
+        cores = max(1, available_cores() // ranks.sharing)
         self.threads = config.threads or (cores if is_numpy() else 1)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}
+        self._best = math.inf  # the lowest validation loss
         self._parallel: DataParallel | None = None
         self._resumed: Checkpoint | None = None
-        self._asked, self._agreed_to_stop = StopRequest(), False
+        self._first_shard = 0  # the threads of the ranks before this one: shards are numbered through
         self._may_start_over = run is None or run.latest() is None
 
     # ------------------------------------------------------------------------------------------------- resuming
@@ -170,24 +171,24 @@ class Trainer:
                 tr(
                     "{folder} already has checkpoints: go on with `{command}`, or choose another name",
                     folder=self.run.folder,  # type: ignore[union-attr]
-                    command=self.run.resume_command,  # type: ignore[union-attr]
+                    command=self.ranks.resume_command(self.run),
                 )
             )
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.ranks.watched(self.run))
-            self.ranks.wait()  # all have read what rank 0 may now remove
-            self._best = math.inf
+            self.ranks.check_alike(self.optimizer.flat.values)  # here all have read what rank 0 may now remove
+            self._first_shard = self.ranks.before(self.threads)
             self._log = self._open_run(stack) if self._leads else None
             self._best = self.ranks.from_first(self._best)
             stack.enter_context(self._workers())
             self._display = stack.enter_context(TrainingDisplay(self.config.steps, self.step, self.show))
             self._greet()
-            stack.enter_context(self._asked)
+            stop = stack.enter_context(StopRequest())
             self._clock, self._window = time.perf_counter() - self.seconds, (0, 0.0)
             self._started_at = (self.step, time.perf_counter())
             while self.step < self.config.steps:
                 self._one_step()
-                if self._stopping() and self.step < self.config.steps:
+                if self.step < self.config.steps and self.ranks.any(stop.asked):
                     self._stop()
         return TrainResult(self.step, self.record, self.seconds)
 
@@ -261,10 +262,10 @@ class Trainer:
                     got=size,
                 )
             )
-        key, first = (self.config.seed, DROPOUT, self.step), self.ranks.rank * self.threads
+        key, accumulation = (self.config.seed, DROPOUT, self.step), self.config.accumulation
         with self._workers() as workers:
-            loss, metrics = workers.gradients(self.objective, batch, self.config.accumulation, key, counts, first)
-            loss, metrics, tokens = self._with_the_others(workers, loss, metrics, batch["ids"].size)
+            loss, metrics = workers.gradients(self.objective, batch, accumulation, key, counts, self._first_shard)
+            loss, metrics, tokens = self._of_all_ranks(workers, loss, metrics, batch["ids"].size)
         self._check_finite(tr("the loss"), loss, self.step + 1)
         norm = global_norm([self.optimizer.flat.gradients])
         self._check_finite(tr("the norm of the gradient"), norm, self.step + 1)
@@ -275,22 +276,15 @@ class Trainer:
         self.optimizer.zero_grad()
         return loss, norm, metrics, tokens
 
-    def _with_the_others(
+    def _of_all_ranks(
         self, workers: DataParallel, loss: float, metrics: dict[str, float], tokens: int
     ) -> tuple[float, dict[str, float], int]:
-        """What all ranks together have of a step: gradient, loss, metrics, tokens; and whether one is to stop."""
+        """Gradient, loss, metrics and tokens of a step, from each rank's share of them."""
         if self.ranks.size > 1:
             self.ranks.add_gradients(self.optimizer.flat.gradients)
             workers.own_gradients()
-        numbers = {" loss": loss, " tokens": tokens, " stop": self._asked.asked, **metrics}
-        found = self.ranks.add(numbers)
-        self._agreed_to_stop = found.pop(" stop") > 0
-        loss, tokens = found.pop(" loss"), int(found.pop(" tokens"))
-        return loss, found, tokens
-
-    def _stopping(self) -> bool:
-        """Whether to stop after this step: ranks must do it after the same one."""
-        return self._agreed_to_stop if self.ranks.size > 1 else self._asked.asked
+        found = self.ranks.add({" loss": loss, " tokens": tokens, **metrics})
+        return found.pop(" loss"), found, int(found.pop(" tokens"))
 
     def _check_finite(self, what: str, number: float, step: int) -> None:
         if math.isfinite(number):
@@ -407,6 +401,6 @@ class Trainer:
             tr(
                 "stopped at step {step} and saved; go on with `{command}`",
                 step=self.step,
-                command=self.run.resume_command,
+                command=self.ranks.resume_command(self.run),
             )
         )

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ SETTINGS = {"steps": 100, "batch_size": 7, "checkpoint_every": 10, "evaluate_eve
 
 
 class Troubled(Batches):
-    """Batches, in which a rank dies, hangs or fails at a step."""
+    """Batches at one of which a rank dies, hangs or fails; or from which on each takes its time."""
 
-    def __init__(self, size, rank, trouble):
+    def __init__(self, size, rank=0, **trouble):
         super().__init__(size)
         self.rank, self.trouble = rank, trouble
 
@@ -31,14 +32,16 @@ class Troubled(Batches):
                 if kind == "fail":
                     raise DataError("this rank's disk is gone")
                 os.kill(os.getpid(), {"die": signal.SIGKILL, "hang": signal.SIGSTOP}[kind])
+        if "slow" in self.trouble:
+            time.sleep(0.01)
         return super().at(step)
 
 
-def training(run, ranks=ALONE, trouble=None, **changes):
+def training(run=None, ranks=ALONE, batches=None, dropout=0.0, seed=0, kind=SmallModel, **changes):
     made = config(**SETTINGS | changes)
-    batches = Troubled(made.batch_size, ranks.rank, trouble or {})
     held_out = [Batches(5, seed=99).at(i) for i in range(3)]
-    model = SmallModel(dtype=np.float64)
+    model = kind(seed, dropout=dropout, dtype=np.float64)
+    batches = batches or Batches(made.batch_size)
     return Trainer(model, NextToken(), batches, made, validation=held_out, run=run, show=False, ranks=ranks)
 
 
@@ -50,8 +53,9 @@ def main(folder, *options):
     with ranks.together():
         if ranks.rank == 0 and not Path(folder, "config.json").exists():
             new_run(folder)
-        ranks.wait()
-        training(Run(folder), ranks, trouble, **changes).resume().train()
+        run = Run(ranks.from_first(folder))
+        batches = Troubled(SETTINGS["batch_size"], ranks.rank, **trouble)
+        training(run, ranks, batches, **changes).resume().train()
 
 
 if __name__ == "__main__":
