@@ -19,6 +19,8 @@ WORLDS = {
     "facts": Mundito(MunditoConfig("es", seed=2, tail=0.5, facts_only=True)),
 }
 worlds = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
+# both tests of what was drawn from a world run in one process, which draws once
+names = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(f"drawn {n}")) for n in WORLDS])
 
 
 def walk(world, tokens, seed):
@@ -52,14 +54,14 @@ def drawn(name, tokens):
     return [(choice, counts) for choice, counts in found.values() if len(counts) > 1]
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@names
 def test_the_mean_of_one_over_p_is_the_number_of_possible_tokens(name, sized):
     """E[1/p(x)] = Σ p/p = the size of the support: within 3 standard errors in each context often enough met.
 
     Of so many contexts one in 370 is beyond 3 by chance; none may be beyond 4.
     """
     z = []
-    for choice, counts in drawn(name, sized(120_000, 200_000)):
+    for choice, counts in drawn(name, sized(170000, 200_000)):
         n, p = sum(counts.values()), np.array(choice.probabilities)
         c = np.array(list(counts.values()))
         mean, variance = (c / p).sum() / n, (1 / p).sum() - len(p) ** 2
@@ -69,11 +71,11 @@ def test_the_mean_of_one_over_p_is_the_number_of_possible_tokens(name, sized):
     assert np.sum(np.abs(z) <= 3) >= 8 and np.mean(np.abs(z) > 3) <= 0.1 and np.abs(z).max() <= 4, np.sort(np.abs(z))
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@names
 def test_frequencies_are_those_that_it_says(name, sized):
     """Pearson's X², standardised, of each distribution often enough drawn from; all together too."""
     found = []
-    for choice, counts in drawn(name, sized(120_000, 200_000)):
+    for choice, counts in drawn(name, sized(170000, 200_000)):
         expected = sum(counts.values()) * np.array(choice.probabilities)
         if expected.min() >= 10:
             square = ((np.array(list(counts.values())) - expected) ** 2 / expected).sum()
