@@ -63,7 +63,7 @@ def announce(running: Any, jobs: int, scheduler: str | None) -> None:
         tr("{title}: {n} trainings of {sizes} sizes, {seeds} seeds, {tokens:.3g} tokens in all; {done} are done",
            title=running.sweep.title, n=len(running.plan), sizes=len({p.point.recipe.width for p in running.plan}),
            seeds=running.sweep.training.seeds, tokens=float(sum(p.point.tokens for p in running.plan)),
-           done=len(running.done))
+           done=len(running.results))
     )  # fmt: skip
     if scheduler is None:
         typer.echo(ntr("{n} process; folder: {folder}", "{n} processes; folder: {folder}", jobs, folder=running.folder))

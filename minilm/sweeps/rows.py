@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import minilm
 from minilm.mundito.rows import Batch, MunditoBatches
 from minilm.mundito.world import Mundito, MunditoConfig
 from minilm.pretraining.data import KnownTokens
@@ -39,7 +40,7 @@ class Stock:
 
     @property
     def place(self) -> Path:
-        key = json.dumps([dataclasses.asdict(self.world), self.context], sort_keys=True)
+        key = json.dumps([minilm.__version__, dataclasses.asdict(self.world), self.context], sort_keys=True)
         digest = hashlib.sha256(key.encode()).hexdigest()[:8]
         return self.folder / f"tail{self.world.tail:g}-{digest}" / f"{self.part}-seed{self.seed}"
 
@@ -59,10 +60,13 @@ class Stock:
         write_atomically(self.file(number), buffer.getvalue())
 
     def open(self, number: int) -> np.ndarray:
-        """The rows of a file, (ROWS, T + 1), made now if they are not there."""
-        if not self.file(number).exists():
+        """The rows of a file, (ROWS, T + 1), made now if they are not there, or cannot be read."""
+        path = self.file(number)
+        try:
+            return _mapped(path)
+        except (FileNotFoundError, ValueError, EOFError):
             self.make(number)
-        return _mapped(self.file(number))
+            return _mapped(path)
 
 
 @functools.lru_cache(maxsize=2)
