@@ -38,15 +38,14 @@ def run(
     folder = out or Path("runs") / f"sweep-{Path(name).stem}"
     sweep = stored_sweep(folder) if resume and config is None else read_sweep(name)
     sweep = sweep if seeds is None else sweep.with_seeds(seeds)
-    with shown() as progress:
-        running = Running(sweep, folder, progress)
-        jobs = jobs or available_cores()
-        with running.taken(resume):
-            announce(running, jobs, dask)
-            try:
+    running, jobs = Running(sweep, folder), jobs or available_cores()
+    with running.taken(resume):
+        announce(running, jobs, dask)
+        try:
+            with shown() as running.progress:
                 running.run(jobs, dask)
-            except KeyboardInterrupt:
-                raise stopped(folder) from None
+        except KeyboardInterrupt:
+            raise stopped(folder) from None
     finish(running)
 
 
@@ -154,13 +153,11 @@ def show_comparison(found: Any) -> None:
         larger, smaller = one.exponents
         said = {"column": one.column, "a": f"{larger:.3f}", "tail": f"{one.larger:g}", "b": f"{smaller:.3f}",
                 "other": f"{one.smaller:g}"}  # fmt: skip
-        if one.apart:
-            line = tr(
-                "{column}: exponent {a} at tail {tail}, {b} at tail {other}: the 90 % intervals are apart", **said
-            )
-        else:
-            line = tr("{column}: exponent {a} at tail {tail}, {b} at tail {other}: the 90 % intervals overlap", **said)
-        typer.echo(line)
+        apart = tr(
+            "{column}: exponent {a} at tail {tail}, {b} at tail {other}: their intervals (90 %) are apart", **said
+        )
+        alike = tr("{column}: exponent {a} at tail {tail}, {b} at tail {other}: their intervals (90 %) overlap", **said)
+        typer.echo(apart if one.apart else alike)
 
 
 def save_findings(path: Path, found: dict[str, Any], laws: dict[str, Any]) -> None:

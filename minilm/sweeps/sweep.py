@@ -48,7 +48,7 @@ DRAW_SHARE, DRAW_REPLICAS, REPLICAS = 0.03, 40, 500  # of the time, that picture
 class Running:
     """A sweep in its folder: `results` by name of the training, `failed` ones and why; `run` does what is not done."""
 
-    def __init__(self, sweep: Sweep, folder: Path, progress: Callable[["Running", str], None]):
+    def __init__(self, sweep: Sweep, folder: Path, progress: Callable[["Running", str], None] = lambda *_: None):
         """progress(self, sentence): called at every tick, with a sentence where there is something to say."""
         self.sweep, self.folder, self.progress = sweep, folder, progress
         vocabulary, self.text = _source(sweep)

@@ -79,11 +79,11 @@ def test_a_sweep_is_that_of_one_process(cluster, tmp_path, monkeypatch):
 
 
 def test_a_worker_with_another_minilm_or_another_text_is_refused(cluster, tmp_path):
-    point = Running(small(), tmp_path, lambda *_: None).plan[0].point
+    point = Running(small(), tmp_path).plan[0].point
     with pytest.raises(ConfigError, match="this worker has minilm"):
         results([Job("a", train_on_worker, (point, "0.0.0", None))], cluster)
     (tmp_path / "mine.txt").write_text("the cat sat on the mat. " * 60)
-    running = Running(small(data=str(tmp_path / "mine.txt")), tmp_path, lambda *_: None)
+    running = Running(small(data=str(tmp_path / "mine.txt")), tmp_path)
     training._SOURCES.clear()
     (tmp_path / "mine.txt").write_text("quite another text. " * 90)
     with pytest.raises(ConfigError, match=r"mine\.txt is another one on this worker"):

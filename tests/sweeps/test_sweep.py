@@ -46,7 +46,7 @@ def copied(whole, tmp_path):
 
 
 def names(sweep, folder):
-    return [one.point.name for one in Running(sweep, folder, lambda *_: None).plan]
+    return [one.point.name for one in Running(sweep, folder).plan]
 
 
 class TestFolder:
@@ -168,12 +168,12 @@ class TestRefused:
     def test_but_not_one_with_what_a_kill_at_the_very_beginning_left(self, tmp_path):
         (tmp_path / "lock").touch()
         (tmp_path / ".sweep.json.x.tmp").write_text("{")
-        running = Running(small(), tmp_path, lambda *_: None)
+        running = Running(small(), tmp_path)
         with running.taken(resume=True):
             assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "sweep.json"]
 
     def test_a_folder_in_which_another_is_writing(self, tmp_path):
-        one, other = (Running(small(), tmp_path, lambda *_: None) for _ in range(2))
+        one, other = (Running(small(), tmp_path) for _ in range(2))
         refused = pytest.raises(ConfigError, match="another sweep is writing to")
         with one.taken(resume=False), refused, other.taken(resume=True):
             pass
@@ -267,7 +267,7 @@ class TestProgress:
 
     def test_it_sees_what_is_under_way_and_never_goes_back(self, tmp_path):
         """A training that died goes on from its last checkpoint: its log is shorter then."""
-        running = Running(small(), tmp_path / "out", lambda *_: None)
+        running = Running(small(), tmp_path / "out")
         with running.taken(resume=False):
             one = running.plan[0]
             log = running.place(one) / "log.jsonl"
@@ -282,7 +282,7 @@ class TestProgress:
 
     def test_the_time_left_is_by_the_pace_so_far(self, tmp_path, monkeypatch):
         """Half of the cost took a minute, so the rest takes one; what an earlier run paid does not count."""
-        running = Running(small(), tmp_path / "out", lambda *_: None)
+        running = Running(small(), tmp_path / "out")
         costs = {one.point.name: one.point.cost for one in running.plan}
         scale = 1000 / sum(costs.values())
         monkeypatch.setattr(type(running.plan[0].point), "cost", property(lambda p: scale * costs[p.name]))
@@ -300,7 +300,7 @@ class TestProgress:
         assert running.seconds_left() == pytest.approx(60 * (1000 - paid) / paid)
 
     def test_a_training_that_fails_is_not_waited_for(self, tmp_path):
-        running = Running(small(), tmp_path / "out", lambda *_: None)
+        running = Running(small(), tmp_path / "out")
         before = running.seconds_left()
         running._take(lanes.Job(running.plan[0].point.name, training.train_point), lanes.Failed("why"))
         assert running.seconds_left() < before
@@ -313,7 +313,7 @@ def test_a_setting_that_is_in_two_families_is_trained_once(whole):
 
 def test_pictures_fill_now_and_then(tmp_path, monkeypatch):
     """After twenty seconds, and again when what they took is a small part of the time."""
-    running, drawn, clock = Running(small(), tmp_path / "out", lambda *_: None), [], [0.0]
+    running, drawn, clock = Running(small(), tmp_path / "out"), [], [0.0]
 
     def draw(replicas):
         drawn.append(clock[0])
@@ -327,7 +327,7 @@ def test_pictures_fill_now_and_then(tmp_path, monkeypatch):
 
 
 def test_the_lock_is_let_go_when_it_ends(tmp_path):
-    with pytest.raises(RuntimeError), Running(small(), tmp_path, lambda *_: None).taken(resume=False):
+    with pytest.raises(RuntimeError), Running(small(), tmp_path).taken(resume=False):
         raise RuntimeError
     descriptor = os.open(tmp_path / "lock", os.O_RDWR)
     _lock(descriptor)
