@@ -31,12 +31,15 @@ class _ArrayModule:
 xp = _ArrayModule(np)
 
 
-def use(backend: Any) -> None:
-    """Compute with "numpy", "cupy" or any module that offers their functions. Existing arrays stay where they are."""
+def use(backend: Any, gpu: int | None = None) -> None:
+    """Compute with "numpy", "cupy" or any module that offers their functions. Existing arrays stay where they are.
+
+    gpu: which of the machine's GPUs the calling thread has CuPy compute on, counted round where there are fewer.
+    """
     if isinstance(backend, str):
         if backend not in _LOADERS:
             raise ConfigError(tr("backend {got!r} is unknown: use 'numpy' or 'cupy'", got=backend))
-        backend = _LOADERS[backend]()
+        backend = _LOADERS[backend](gpu)
     xp.__dict__.clear()
     xp._module = backend
 
@@ -48,9 +51,11 @@ def try_cupy(cupy: Any) -> None:
     (ones @ ones).sum().item()
 
 
-def _import_cupy() -> Any:
+def _import_cupy(gpu: int | None = None) -> Any:
     try:
         cupy = importlib.import_module("cupy")
+        if gpu is not None:
+            cupy.cuda.Device(gpu % cupy.cuda.runtime.getDeviceCount()).use()
         try_cupy(cupy)
     except Exception as error:  # CuPy's own errors depend on what is missing: the wheel, the driver, the device
         problem = str(error).strip().split("\n")[0]
@@ -64,7 +69,7 @@ def _import_cupy() -> Any:
     return cupy
 
 
-_LOADERS = {"numpy": lambda: np, "cupy": _import_cupy}
+_LOADERS = {"numpy": lambda gpu: np, "cupy": _import_cupy}
 
 
 def name() -> str:

@@ -5,13 +5,16 @@ import os
 from pathlib import Path
 
 
+def allowed_cpus() -> set[int]:
+    """The logical processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
 def available_cores() -> int:
     """The physical cores that this process may use: its affinity, one per pair of hyperthreads, within its quota."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-    else:
-        allowed = set(range(os.cpu_count() or 1))
-    cores = {_siblings(cpu) for cpu in allowed}
+    cores = {_siblings(cpu) for cpu in allowed_cpus()}
     return max(1, math.ceil(min(len(cores), _quota())))
 
 

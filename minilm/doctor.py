@@ -1,6 +1,6 @@
 """What this machine has and what will be slow on it: the facts behind `minilm doctor`.
 
-facts()    a dict that JSON can hold: versions, blas, speed, cupy, cores, memory, language, cache, sandbox
+facts()    a dict that JSON can hold: versions, blas, speed, cupy, mpi, cores, memory, language, cache, sandbox
 advice(f)  sentences: what will be slow, why, what to do
 notes(f)   sentences: what will not work, or not all of it, however fast the rest is
 """
@@ -37,6 +37,14 @@ for _ in range(5):
 print(2 * 1024**3 / best / 1e9)
 """
 
+# Run apart: this process shall not become one of MPI's.
+_ASK_MPI = """
+import mpi4py
+mpi4py.rc.initialize = False
+from mpi4py import MPI
+print(MPI.Get_library_version())
+"""
+
 
 def facts() -> dict[str, Any]:
     """Everything that the report shows, by name."""
@@ -45,6 +53,7 @@ def facts() -> dict[str, Any]:
         "blas": blas(),
         "matmul_gflops": matmul_gflops(),
         "cupy": cupy(),
+        "mpi": mpi(),
         "cores": cores(),
         "memory": memory(),
         "language": language(),
@@ -125,6 +134,19 @@ def cupy() -> dict[str, Any]:
         return {**found, "problem": str(error).strip().split("\n")[0]}
     device = name.decode() if isinstance(name, bytes) else str(name)
     return {**found, "device": device}
+
+
+def mpi() -> dict[str, str | None]:
+    """The version of mpi4py, the MPI that it finds, or why it finds none; all None where mpi4py is not installed."""
+    found: dict[str, str | None] = {"version": None, "library": None, "problem": None}
+    try:
+        found["version"] = importlib.metadata.version("mpi4py")
+    except importlib.metadata.PackageNotFoundError:
+        return found
+    ran = subprocess.run([sys.executable, "-c", _ASK_MPI], capture_output=True, text=True, timeout=120, check=False)
+    if ran.returncode:
+        return {**found, "problem": (ran.stderr.strip().split("\n") or [""])[-1]}
+    return {**found, "library": " ".join(ran.stdout.split("\n")[0].strip("\0 ").split())}
 
 
 def cores() -> dict[str, int | None]:

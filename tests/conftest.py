@@ -96,6 +96,13 @@ def device(request):
         yield name
 
 
+@pytest.fixture(scope="session")
+def sized(request):
+    """sized(fast, thorough): how much of something costly this run tries."""
+    thorough = request.config.getoption("--thorough")
+    return lambda fast, all_of_it: all_of_it if thorough else fast
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """Fewer examples on the strict device: it looks for what no GPU would do, which hardly depends on the numbers."""

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.machinery
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ WELL = {
     },
     "matmul_gflops": 80.0,
     "cupy": {"installed": False, "version": None, "device": None, "problem": None},
+    "mpi": {"version": None, "library": None, "problem": None},
     "cores": {"logical": 4, "physical": 2, "usable": 4, "training": 2},
     "memory": 8 * 2**30,
     "language": "en",
@@ -204,6 +206,33 @@ def test_asks_cupy_itself(monkeypatch):
     device = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"A GPU"}))
     monkeypatch.setitem(sys.modules, "cupy", stand_in(ones=np.ones, cuda=device, __version__="99"))
     assert doctor.cupy() == {"installed": True, "version": "99", "device": "A GPU", "problem": None}
+
+
+@pytest.mark.parametrize(
+    ("mpi", "words"),
+    [
+        ({}, ["not installed", "minilm[mpi]"]),
+        ({"version": "4.1.2", "library": "MPICH Version: 5.0.2"}, ["mpi4py 4.1.2 (MPICH Version: 5.0.2)"]),
+        ({"version": "4.1.2", "problem": "cannot load MPI library"}, ["4.1.2", "no MPI: cannot load MPI library"]),
+    ],
+)
+def test_says_which_mpi_there_is(mpi, words):
+    said = dict(lines(changed("mpi", WELL["mpi"] | mpi)))["MPI"]
+    assert all(word in said for word in words)
+
+
+def test_asks_mpi4py_itself_in_another_process(monkeypatch):
+    found = doctor.mpi()
+    assert found["version"][0].isdigit() and "MPI" in found["library"] and found["problem"] is None
+    assert "mpi4py" not in sys.modules  # this process has not become one of MPI's
+    monkeypatch.setattr(doctor, "_ASK_MPI", "raise RuntimeError('cannot load MPI library')")
+    assert doctor.mpi() == {**found, "library": None, "problem": "RuntimeError: cannot load MPI library"}
+    monkeypatch.setattr(doctor.importlib.metadata, "version", raise_not_found)
+    assert doctor.mpi() == {"version": None, "library": None, "problem": None}
+
+
+def raise_not_found(name):
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def test_a_report_of_any_machine_reads_well():

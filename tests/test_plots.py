@@ -17,6 +17,13 @@ RECORDS = [{"tokens": 1000 * i, "loss": 4 / i, **({"validation_loss": 4.1 / i} i
 NGRAMS = [{"order": i, "bits": b} for i, b in ((1, 4.7), (2, 3.5), (3, 1.9), (4, 1.86), (5, 1.85))]
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of the pixels: rendering is most of these tests' time."""
+    whole = plots._figure
+    monkeypatch.setattr(plots, "_figure", lambda *size: (figure := whole(*size), figure.set_dpi(90))[0])
+
+
 def drawn(path: Path) -> np.ndarray:
     """The picture's pixels; a torn PNG would not load."""
     assert not list(path.parent.glob(".*"))

@@ -35,6 +35,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         (tr("their speed"), _speed(found["matmul_gflops"])),
         ("CuPy", _cupy(found["cupy"])),
         (tr("GPU tests"), _gpu_tests(found["cupy"])),
+        ("MPI", _mpi(found["mpi"])),
         (tr("cores"), _cores(found["cores"])),
         (tr("memory"), tr("{n:.1f} GiB", n=found["memory"] / 2**30) if found["memory"] else tr("unknown")),
         (tr("language"), found["language"]),
@@ -81,6 +82,13 @@ def _gpu_tests(cupy: dict[str, Any]) -> str:
             "call of the array module against the signatures of this CuPy"
         )
     return tr("they do not run here; `make test` runs the same tests on a strict stand-in for a device")
+
+
+def _mpi(mpi: dict[str, Any]) -> str:
+    if mpi["version"] is None:
+        return tr("not installed (for a training in several processes: pip install 'minilm[mpi]')")
+    said = mpi["library"] or tr("it finds no MPI: {problem}", problem=mpi["problem"])
+    return f"mpi4py {mpi['version']} ({said})"
 
 
 def _cores(cores: dict[str, Any]) -> str:

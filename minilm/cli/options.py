@@ -35,3 +35,8 @@ WARMUP = typer.Option(None, help=tr("Steps in which the rate rises to it."))
 DECAY = typer.Option(None, help=tr("Weight decay, on matrices only."))
 EVALUATE_EVERY = typer.Option(None, help=tr("Steps between two evaluations (and checkpoints)."))
 BACKEND = typer.Option("numpy", help=tr("What computes: numpy, or cupy on an NVIDIA GPU."))
+MPI = typer.Option(
+    False,
+    "--mpi",
+    help=tr("One of several processes that train together: mpirun -n 4 minilm pretrain … --mpi; each batch is shared."),
+)

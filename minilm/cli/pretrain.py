@@ -49,6 +49,7 @@ def gpt(
     decay: float = o.DECAY,
     evaluate_every: int = o.EVALUATE_EVERY,
     backend: str = o.BACKEND,
+    mpi: bool = o.MPI,
     ngrams: bool = typer.Option(True, help=tr("On a text: set the n-gram models beside the result.")),
 ) -> None:
     pretrain("gpt", locals().copy())
@@ -93,6 +94,7 @@ def bert(
     decay: float = o.DECAY,
     evaluate_every: int = o.EVALUATE_EVERY,
     backend: str = o.BACKEND,
+    mpi: bool = o.MPI,
 ) -> None:
     pretrain("bert", locals().copy())
 
@@ -100,32 +102,47 @@ def bert(
 def pretrain(kind: str, options: dict[str, Any]) -> None:
     """Begin a training of that kind, or go on with one of whichever kind the run is; then say what came of it."""
     from minilm.backend import use
+    from minilm.cli.app import explain
+    from minilm.pretraining import Pretraining
+    from minilm.training.ranks import ALONE, Ranks
+
+    ranks = Ranks() if options["mpi"] else ALONE
+    with ranks.together(explain):
+        use(options["backend"], ranks.gpu)
+        pretraining = begun(kind, options) if ranks.rank == 0 else None
+        folder = ranks.from_first(pretraining and str(pretraining.run.folder))
+        pretraining = pretraining or Pretraining.open(folder)  # the other ranks read what rank 0 has made
+        trainer = pretraining.trainer(options["threads"], recompute=options["recompute"], ranks=ranks)
+        if options["resume"] is not None:
+            trainer.resume(options["checkpoint"])
+        if ranks.rank == 0:
+            describe(pretraining, trainer)
+        trainer.train()
+        if ranks.rank == 0:
+            report(pretraining, trainer, options)
+
+
+def begun(kind: str, options: dict[str, Any]) -> Any:
+    """The pretraining that these options ask for, or that of the run to go on with."""
     from minilm.pretraining import Pretraining, free_folder
     from minilm.pretraining.recipes import KINDS
 
-    use(options["backend"])
     fields = [field.name for field in dataclasses.fields(KINDS[kind])]
     changes = {name: options[name] for name in fields if options.get(name) is not None}
     world = {name: options[name] for name in WORLD_OPTIONS if options[name] is not None}
-    resume, out, how = options["resume"], options["out"], {"recompute": options["recompute"]}
+    resume = options["resume"]
     if resume is not None:
         wrong = [*changes, *world, *(name for name in ("out", "config") if options[name] is not None)]
         if wrong:
             raise ConfigError(
                 tr("--resume goes on with the run's own settings: leave out {options}", options=_as_options(wrong))
             )
-        pretraining = Pretraining.open(resume)
-        trainer = pretraining.trainer(options["threads"], **how).resume(options["checkpoint"])
-    else:
-        data = source_of(options["data"], world, changes)
-        name = options["config"] or (options["data"] if options["data"] == "mundito" else "small")
-        recipe = recipe_of(name, changes, kind)
-        folder = out or free_folder(Path("runs") / f"{kind}-{name}")
-        pretraining = Pretraining.start(data, recipe, folder, options["seed"])
-        trainer = pretraining.trainer(options["threads"], **how)
-    describe(pretraining, trainer)
-    trainer.train()
-    report(pretraining, trainer, options)
+        return Pretraining.open(resume)
+    data = source_of(options["data"], world, changes)
+    name = options["config"] or (options["data"] if options["data"] == "mundito" else "small")
+    recipe = recipe_of(name, changes, kind)
+    folder = options["out"] or free_folder(Path("runs") / f"{kind}-{name}")
+    return Pretraining.start(data, recipe, folder, options["seed"])
 
 
 WORLD_OPTIONS = {"language": "language", "world": "seed", "facts": "facts_only", "tail": "tail"}

@@ -84,6 +84,11 @@ def describe(pretraining: Any, trainer: Any) -> None:
             epochs=recipe.steps / pretraining.data.steps_per_epoch,
         )
     typer.echo(line)
+    if trainer.ranks.size > 1:
+        typer.echo(
+            tr("ranks: {n}, of which {here} on this machine, each with so many threads and its share of every batch",
+               n=trainer.ranks.size, here=trainer.ranks.here)
+        )  # fmt: skip
     typer.echo(tr("run folder: {folder}", folder=pretraining.run.folder))
 
 

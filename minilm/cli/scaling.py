@@ -1,4 +1,4 @@
-"""`minilm scaling`: the published laws evaluated, laws fitted to a table of runs, a training on many machines."""
+"""`minilm scaling`: a sweep trained, laws fitted to a table of runs, those published, a training on many machines."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,13 @@ from typing import Any
 
 import typer
 
+from minilm.cli.scaling_run import run
 from minilm.errors import ConfigError
 from minilm.i18n import tr
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+app.command("run", help=tr("Train families of small models and measure their laws; goes on where it was stopped."))(run)
 
 AS_JSON = typer.Option(False, "--json", help=tr("Print exact numbers as JSON, for programs."))
 
@@ -141,17 +144,18 @@ def fit(
 
     from minilm.cli import scaling_fits as report
     from minilm.resources import write_atomically
-    from minilm.scaling.analysis import analyse
+    from minilm.scaling import plots
+    from minilm.scaling.analysis import analyse, parts_of
     from minilm.scaling.runs import read_runs
 
-    found = analyse(read_runs(path), np.random.default_rng(seed), replicas)
+    found = analyse(parts_of(read_runs(path)), np.random.default_rng(seed), replicas)
     folder = out or Path("runs") / f"scaling-{path.stem}"
     numbers = json.dumps(report.as_numbers(found), indent=2)
     write_atomically(folder / "fits.json", numbers + "\n")
     if as_json:
         return typer.echo(numbers)
     report.show(found)
-    for picture in report.draw(folder, found, path.stem):
+    for picture in plots.every(folder, found, path.stem):
         typer.echo(tr("picture: {path}", path=picture))
     typer.echo(tr("every number: {path}", path=folder / "fits.json"))
 

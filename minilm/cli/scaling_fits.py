@@ -1,6 +1,5 @@
-"""What `minilm scaling fit` found, for people, for programs, and as pictures."""
+"""What `minilm scaling fit` or `run` found, for people and for programs."""
 
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,8 +9,8 @@ from minilm.i18n import tr
 
 def as_numbers(found: Any) -> dict[str, Any]:
     """Every constant with its 95 %, R squared, the tests and the best sizes, as JSON has it."""
-    laws = {name: _law_numbers(law) for name, law in _laws(found).items()}
-    best = {name: {"size": one.size._asdict(), "data": one.data._asdict()} for name, one in _best(found).items()}
+    laws = {name: _law_numbers(law) for name, law in found.laws.items()}
+    best = {name: {"size": one.size._asdict(), "data": one.data._asdict()} for name, one in found.best.items()}
     tests = {
         column: {"values": one.test.x.tolist(), "predicted": one.test.predicted.tolist(),
                  "measured": one.test.measured.tolist()}
@@ -29,46 +28,12 @@ def _law_numbers(law: Any) -> dict[str, Any]:
     return {"constants": constants, **squared, "runs": len(law.fit.log_loss)}
 
 
-def _laws(found: Any) -> dict[str, Any]:
-    """Every fit by the formula that people read."""
-    letters, laws = {"parameters": "N", "tokens": "D", "flops": "C"}, {}
-    for column, one in found.along.items():
-        x = letters[column]
-        laws[f"L({x}) = A {x}^-alpha"] = one.plain
-        if one.with_floor is not None:
-            laws[f"L({x}) = A {x}^-alpha + E"] = one.with_floor
-        if one.excess is not None:
-            laws[f"L({x}) - H = A {x}^-alpha"] = one.excess
-    formulas = {
-        "chinchilla": "L(N, D) = A N^-alpha + B D^-beta + E",
-        "kaplan": "L(N, D) = ((Nc/N)^(alpha_N/alpha_D) + Dc/D)^alpha_D",
-        "steps": "L(N, S) = (Nc/N)^alpha_N + (Sc/S)^alpha_S",
-    }
-    return laws | {formulas[name]: law for name, law in found.both.items()}
-
-
-def _best(found: Any) -> dict[str, Any]:
-    """The best sizes by each of the three approaches that the table allows."""
-    import numpy as np
-
-    from minilm.scaling.approaches import along_surface, surface_of
-
-    best = {} if found.envelope is None else {"envelope": found.envelope}
-    if found.profiles is not None:
-        best["isoflop"] = found.profiles.best
-    if "chinchilla" in found.both:
-        flops = found.runs["flops"]
-        budgets = np.geomspace(flops.min(), flops.max(), 20)
-        best["surface"] = along_surface(surface_of(found.both["chinchilla"].fit), budgets)
-    return best
-
-
 def show(found: Any) -> None:
     """Tables: the constants, the known floor beside the fitted one, the extrapolations, the best sizes."""
     from minilm.cli.reports import paragraph, table
 
     rows = []
-    for name, law in _laws(found).items():
+    for name, law in found.laws.items():
         for i, (constant, value) in enumerate(law.fit.constants.items()):
             low, high = law.draws.interval(constant)
             first = (name, f"{law.fit.r_squared:.4f}", str(len(law.fit.log_loss))) if i == 0 else ("", "", "")
@@ -121,29 +86,7 @@ def _show_best(found: Any) -> None:
     rows = [
         (names[name], f"{one.size.factor:.3g} C^{one.size.exponent:.3f}",
          f"{one.data.factor:.3g} C^{one.data.exponent:.3f}")
-        for name, one in _best(found).items()
+        for name, one in found.best.items()
     ]  # fmt: skip
     if rows:
         table("", [tr("approach"), tr("best N"), tr("D with it, tokens")], rows)
-
-
-def draw(folder: Path, found: Any, name: str) -> list[Path]:
-    from minilm.scaling import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    if found.along:
-        pictures.append(plots.laws(folder / "laws.png", found.along, tr("{name}: loss and its laws", name=name)))
-    if found.profiles is not None:
-        title = tr("{name}: the best size for a budget", name=name)
-        pictures.append(plots.profiles(folder / "isoflop.png", found.runs.ends, found.profiles, title))
-    if found.envelope is not None:
-        title = tr("{name}: learning curves and their envelope", name=name)
-        pictures.append(plots.learning_curves(folder / "envelope.png", found.runs, found.envelope, title))
-    if laws := _laws(found):
-        title = tr("{name}: what the laws leave over", name=name)
-        pictures.append(plots.residuals(folder / "residuals.png", laws, title))
-    if "chinchilla" in found.both:
-        title = tr("{name}: constants over the bootstrap", name=name)
-        pictures.append(plots.constants(folder / "constants.png", found.both["chinchilla"].draws, {}, title))
-    return pictures

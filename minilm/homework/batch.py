@@ -1,5 +1,6 @@
 """A batch: submissions in, a folder of results out; begun, interrupted, gone on with, or graded again in part."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -212,9 +213,10 @@ class Batch:
         self._write_batch(outcome, running=True)
         work = [self._work(one) for one in self.todo]
         progress(0, len(work))
-        for one, found in self._grade([w for w in work if w.submission.source is not None]):
-            self._keep(one, found, outcome)
-            progress(outcome.graded, len(work))
+        with contextlib.closing(self._grade([w for w in work if w.submission.source is not None])) as done:
+            for one, found in done:
+                self._keep(one, found, outcome)
+                progress(outcome.graded, len(work))
         for one in work:
             if one.submission.source is None:
                 self._keep(one, self._without_source(one.submission), outcome)
@@ -241,10 +243,11 @@ class Batch:
 
     def _grade(self, work: Sequence[Work]) -> Done:
         if not work:
-            return iter(())
+            return
         if self.order.scheduler is not None:
-            return grade_on_cluster(work, self.rules, self.order.scheduler)
-        return grade_here(work, self.rules, self.order.jobs)
+            yield from grade_on_cluster(work, self.rules, self.order.scheduler)
+        else:
+            yield from grade_here(work, self.rules, self.order.jobs)
 
     def _without_source(self, submission: Submission) -> Graded:
         with speaking(self.rules.lang):

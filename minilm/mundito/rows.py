@@ -44,6 +44,11 @@ class MunditoBatches:
         numbers = range(step * self.batch_size, (step + 1) * self.batch_size)
         return self._batch(n if self.rows is None else n % self.rows for n in numbers)
 
+    def share(self, step: int, i: int, k: int) -> Batch:
+        """Rows B·i/k to B·(i+1)/k of that batch, made alone."""
+        cuts = [step * self.batch_size + self.batch_size * j // k for j in (i, i + 1)]
+        return self._batch(n if self.rows is None else n % self.rows for n in range(*cuts))
+
     def windows(self, count: int) -> Iterator[Batch]:
         """The first `count` rows once each, in batches; the last may have fewer."""
         for first in range(0, count, self.batch_size):

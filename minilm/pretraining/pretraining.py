@@ -17,6 +17,7 @@ from minilm.pretraining.recipes import KINDS, BaseRecipe
 from minilm.pretraining.sources import Source, new_source, open_source
 from minilm.text.inputs import encode_pair
 from minilm.text.tokenizer import load_tokenizer
+from minilm.training.ranks import ALONE, Alone
 from minilm.training.run import Run
 from minilm.training.trainer import Trainer
 
@@ -36,7 +37,11 @@ class Pretraining:
 
         What cannot be is refused before the folder is made.
         """
-        source, recipe = new_source(data, recipe)
+        return cls.begin(*new_source(data, recipe), folder, seed)
+
+    @classmethod
+    def begin(cls, source: Source, recipe: BaseRecipe, folder: str | Path, seed: int = 0) -> "Pretraining":
+        """The same on a source that is already there."""
         pretraining = cls(source, recipe, seed)
         recipe.train_config(seed, threads=0)
         model = recipe.model_config(source.tokenizer.vocab_size)
@@ -78,10 +83,19 @@ class Pretraining:
         """The model as it begins, a pure function of the recipe and the seed."""
         return self.recipe.model(self.tokenizer.vocab_size, self.seed)
 
-    def trainer(self, threads: int = 0, show: bool = True, callback: Any = None, recompute: bool = False) -> Trainer:
-        """The training, ready to begin or to resume. threads: 0 for one a physical core. recompute: of TrainConfig."""
+    def trainer(
+        self,
+        threads: int = 0,
+        show: bool = True,
+        callback: Any = None,
+        recompute: bool = False,
+        ranks: Alone = ALONE,
+    ) -> Trainer:
+        """The training, ready to begin or to resume. threads: 0 for one a physical core. recompute: of TrainConfig.
+        ranks: the processes that train together (training/ranks.py)."""
         config, data = self.recipe.train_config(self.seed, threads, recompute), self.data
-        return Trainer(self.model(), data.objective, data.batches, config, data.validation, self.run, callback, show)
+        how: tuple[Any, ...] = (data.validation, self.run, callback, show, ranks)
+        return Trainer(self.model(), data.objective, data.batches, config, *how)
 
     def final(self, trainer: Trainer) -> dict[str, float]:
         """How the trained model is scored, on what it did not learn from: see the `final` of what it reads."""

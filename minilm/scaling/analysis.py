@@ -1,13 +1,13 @@
 """Every fit that a table of runs allows: along size, data and compute, of both together, and the best size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minilm.errors import DataError
-from minilm.scaling.approaches import Best, Profiles, envelope, isoflop
+from minilm.scaling.approaches import Best, Profiles, along_surface, envelope, isoflop, surface_of
 from minilm.scaling.bootstrap import Bootstrap, bootstrap
 from minilm.scaling.extrapolation import Extrapolation, extrapolate
 from minilm.scaling.fitting import Fit, fit
@@ -48,49 +48,100 @@ class Along:
 
 @dataclass
 class Analysis:
-    """What was fitted; where the table does not allow a fit it is not there. missing: why, by name of the fit."""
+    """What was fitted, and to which runs; where these do not allow a fit it is not there.
 
-    runs: Runs
+    parts: the runs of each fit, by its name, as `parts_of` has them. missing: why a fit is not there, by the same.
+    """
+
+    parts: Mapping[str, Runs]
     along: dict[str, Along] = field(default_factory=dict)  # parameters, tokens, flops
     both: dict[str, Fitted] = field(default_factory=dict)  # chinchilla, kaplan, steps
     profiles: Profiles | None = None
     envelope: Best | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def laws(self) -> dict[str, Fitted]:
+        """Every fit by the formula that people read."""
+        found = {}
+        for column, one in self.along.items():
+            x = LETTERS[column]
+            found[f"L({x}) = A {x}^-alpha"] = one.plain
+            if one.with_floor is not None:
+                found[f"L({x}) = A {x}^-alpha + E"] = one.with_floor
+            if one.excess is not None:
+                found[f"L({x}) - H = A {x}^-alpha"] = one.excess
+        return found | {FORMULAS[name]: law for name, law in self.both.items()}
 
-def analyse(runs: Runs, rng: np.random.Generator, replicas: int = 500) -> Analysis:
-    """All fits. Along the size those runs count that had the most tokens, along the data those of the largest size,
-    along the compute those that no cheaper run was as good as."""
-    ends, found = runs.ends, Analysis(runs)
-    parts = {
+    @property
+    def best(self) -> dict[str, Best]:
+        """The best sizes by each of the three approaches that there are: envelope, isoflop, surface."""
+        found = {} if self.envelope is None else {"envelope": self.envelope}
+        if self.profiles is not None:
+            found["isoflop"] = self.profiles.best
+        if "chinchilla" in self.both:
+            flops = self.parts["chinchilla"]["flops"]
+            budgets = np.geomspace(flops.min(), flops.max(), 20)
+            found["surface"] = along_surface(surface_of(self.both["chinchilla"].fit), budgets)
+        return found
+
+
+LETTERS = {"parameters": "N", "tokens": "D", "flops": "C"}
+FORMS: dict[str, Form] = {"chinchilla": CHINCHILLA, "kaplan": SIZE_AND_DATA, "steps": SIZE_AND_STEPS}
+FORMULAS = {
+    "chinchilla": "L(N, D) = A N^-alpha + B D^-beta + E",
+    "kaplan": "L(N, D) = ((Nc/N)^(alpha_N/alpha_D) + Dc/D)^alpha_D",
+    "steps": "L(N, S) = (Nc/N)^alpha_N + (Sc/S)^alpha_S",
+}
+
+
+def parts_of(runs: Runs) -> dict[str, Runs]:
+    """Which runs of a table count for which fit: along the size those that had the most tokens, along the data those of
+    the largest size, along the compute those that no cheaper run was as good as; for L(N, S) and the envelope whole
+    learning curves."""
+    ends = runs.ends
+    return {
         "parameters": ends.where(ends["tokens"] == ends["tokens"].max()),
         "tokens": ends.where(ends["parameters"] == ends["parameters"].max()),
         "flops": frontier(runs),
+        "chinchilla": ends,
+        "kaplan": ends,
+        "steps": runs,
+        "profiles": ends,
+        "envelope": runs,
     }
 
-    def attempt(name: str, make: Callable[[], Any]) -> Any:
+
+def analyse(parts: Mapping[str, Runs], rng: np.random.Generator, replicas: int = 500) -> Analysis:
+    """All fits for which there are runs. ConfigError where a surface is to be fitted and SciPy is not installed."""
+    found = Analysis(parts)
+
+    def attempt(name: str, make: Callable[[Runs], Any]) -> Any:
         try:
-            return make()
+            return make(parts[name])
         except DataError as error:
             found.missing[name] = str(error)
 
-    for column, some in parts.items():
-        law = attempt(column, lambda column=column, some=some: along(column, some, rng, replicas))  # type: ignore[misc]
-        if law is not None:
-            found.along[column] = law
-    for name, form in (("chinchilla", CHINCHILLA), ("kaplan", SIZE_AND_DATA), ("steps", SIZE_AND_STEPS)):
-        rows = runs if name == "steps" else ends
-        if all(column in rows and len(np.unique(rows[column])) > 2 for column in form.columns) and (
-            len(rows) >= LEAST_RUNS
-        ):
-            law = attempt(name, lambda form=form, rows=rows: fitted(form, rows, rows["loss"], rng, replicas))  # type: ignore[misc]
+    for column in LETTERS:
+        if column in parts:
+            law = attempt(column, lambda runs, column=column: along(column, runs, rng, replicas))  # type: ignore[misc]
+            if law is not None:
+                found.along[column] = law
+    for name, form in FORMS.items():
+        if name in parts and _many_enough(form, parts[name]):
+            law = attempt(name, lambda runs, form=form: fitted(form, runs, runs["loss"], rng, replicas))  # type: ignore[misc]
             if law is not None:
                 found.both[name] = law
-    if "budget" in ends:
-        found.profiles = attempt("profiles", lambda: isoflop(ends))
-    if runs.curves:
-        found.envelope = attempt("envelope", lambda: envelope(runs))
+    if "profiles" in parts and "budget" in parts["profiles"]:
+        found.profiles = attempt("profiles", isoflop)
+    if "envelope" in parts and parts["envelope"].curves:
+        found.envelope = attempt("envelope", envelope)
     return found
+
+
+def _many_enough(form: Form, runs: Runs) -> bool:
+    varied = all(column in runs and len(np.unique(runs[column])) > 2 for column in form.columns)
+    return varied and len(runs) >= LEAST_RUNS
 
 
 def along(column: str, runs: Runs, rng: np.random.Generator, replicas: int) -> Along:

@@ -73,7 +73,7 @@ def minimize(
 
     logs: (n, k), log_loss and weights: (n,). starts: (m, p), the form's own if None.
     """
-    solver = _scipy_minimize()
+    solver = lbfgs()
     centre = logs.mean(0) if rule.centred else np.zeros(logs.shape[1])
     moved = logs - centre
     starts = form.starts(logs, log_loss) if starts is None else starts
@@ -118,7 +118,8 @@ def _followed(
     return starts[order[:best]]
 
 
-def _scipy_minimize() -> Any:
+def lbfgs() -> Any:
+    """SciPy's minimizers; ConfigError where it is not installed."""
     try:
         from scipy.optimize import minimize as solver
     except ImportError as error:

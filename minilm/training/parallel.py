@@ -104,15 +104,24 @@ class DataParallel:
         return [by_name[name] for name in self.flat.names]
 
     def gradients(
-        self, objective: Any, batch: Batch, accumulation: int, key: Sequence[int]
+        self,
+        objective: Any,
+        batch: Batch,
+        accumulation: int,
+        key: Sequence[int],
+        counts: dict[str, int] | None = None,
+        first: int = 0,
     ) -> tuple[float, dict[str, float]]:
         """Leave in `flat.gradients` (and each `.grad`) the gradient of the objective's mean over the whole batch.
 
         The batch is computed in `accumulation` parts one after another, and each of these in one shard per thread (a
         part with fewer sequences than threads leaves the last threads idle). Dropout draws from the generator of
         (*key, part, shard). Returns the loss and what else the objective reports, each for the whole batch.
+
+        Where other processes have the rest of the batch: counts are those of all of it, and shards are numbered from
+        `first` on; what is left and returned is this part's share.
         """
-        counts = objective.counts(batch)
+        counts = objective.counts(batch) if counts is None else counts
         parts = [split(part, self.threads.count) for part in split(batch, accumulation)]
         used = max(len(shards) for shards in parts)
 
@@ -123,7 +132,7 @@ class DataParallel:
             found = []
             for part, shards in enumerate(parts):
                 if i < len(shards):
-                    replica.set_generator(generator(*key, part, i))
+                    replica.set_generator(generator(*key, part, first + i))
                     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the trainer looks itself
                         loss, metrics = objective(replica, shards[i], counts)
                         loss.backward()
@@ -135,6 +144,11 @@ class DataParallel:
         self._add_up(used)
         return _sum(pair for pairs in found for pair in pairs)
 
+    def own_gradients(self) -> None:
+        """Make each `.grad` what `flat.gradients` holds of it: another's gradients may have been added there."""
+        for p in self.flat.parameters:
+            p.grad = Tensor(p.grad_buffer)
+
     def _add_up(self, used: int) -> None:
         """Add the gradients of all shards into the first one's, in order, each thread a part of the layout."""
 
@@ -144,11 +158,13 @@ class DataParallel:
 
         if used > 1:
             self.threads.map(one_part, self.flat.parts(self.threads.count))
-            for p in self.flat.parameters:
-                p.grad = Tensor(p.grad_buffer)
+            self.own_gradients()
 
-    def evaluate(self, objective: Any, batches: Iterable[Batch]) -> tuple[float, dict[str, float]]:
-        """The objective's mean over all `batches` together, without dropout and without recording a graph."""
+    def evaluate(
+        self, objective: Any, batches: Iterable[Batch], part: Callable[[list[Batch]], Sequence[Batch]] = list
+    ) -> tuple[float, dict[str, float]]:
+        """The objective's mean over all `batches` together, without dropout and without recording a graph; or the share
+        of it that the batches in `part(batches)` have, for other processes to add theirs."""
         batches = list(batches)
         if not batches:
             raise DataError(tr("evaluate: there is no batch to evaluate on"))
@@ -164,7 +180,7 @@ class DataParallel:
 
         with self.evaluating():
             found = []
-            for batch in batches:
+            for batch in part(batches):
                 shards = split(batch, self.threads.count)
                 found += self.threads.map(one_thread, self.replicas[: len(shards)], shards)
         return _sum(found)

@@ -34,8 +34,9 @@ from minilm.training.config import FREE, TrainConfig
 from minilm.training.interrupt import Interrupted, StopRequest
 from minilm.training.log import Log
 from minilm.training.optim import clip_by_global_norm, global_norm
-from minilm.training.parallel import DROPOUT, Batch, DataParallel, Threads, batch_size
+from minilm.training.parallel import DROPOUT, Batch, DataParallel, Threads
 from minilm.training.progress import TrainingDisplay
+from minilm.training.ranks import ALONE, Alone
 from minilm.training.run import Run
 
 RNG = "minilm.backend.generator(seed, purpose, step, part, shard)"
@@ -72,23 +73,28 @@ class Trainer:
         run: Run | None = None,
         callback: Callback | None = None,
         show: bool = True,
+        ranks: Alone = ALONE,
     ):
         """model: a Module. objective: see objectives.py. validation: batches to evaluate on.
 
         run: where log and checkpoints go; without one nothing is saved. callback(trainer, record) is called after
         each logged or evaluated step, with the model in evaluation mode; text that it returns is shown.
-        show: report progress on the screen.
+        show: report progress on the screen. ranks: the processes that train this model together (ranks.py).
         """
+        self.ranks, self._leads = ranks, ranks.rank == 0
         self.model, self.objective, self.batches, self.config = model, objective, batches, config
         self.validation = None if validation is None else list(validation)
-        self.run, self.callback, self.show = run, callback, show
+        self.run, self.callback, self.show = run, callback, show and self._leads
         model.set_recompute(config.recompute)
         self.optimizer = config.make_optimizer(model.trainable_parameters())
-        self.threads = config.threads or (available_cores() if is_numpy() else 1)
+        cores = max(1, available_cores() // ranks.sharing)
+        self.threads = config.threads or (cores if is_numpy() else 1)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}
+        self._best = math.inf  # the lowest validation loss
         self._parallel: DataParallel | None = None
         self._resumed: Checkpoint | None = None
+        self._first_shard = 0  # the threads of the ranks before this one: shards are numbered through
         self._may_start_over = run is None or run.latest() is None
 
     # ------------------------------------------------------------------------------------------------- resuming
@@ -165,11 +171,15 @@ class Trainer:
                 tr(
                     "{folder} already has checkpoints: go on with `{command}`, or choose another name",
                     folder=self.run.folder,  # type: ignore[union-attr]
-                    command=self.run.resume_command,  # type: ignore[union-attr]
+                    command=self.ranks.resume_command(self.run),
                 )
             )
         with contextlib.ExitStack() as stack:
-            self._log = self._open_run(stack)
+            stack.enter_context(self.ranks.watched(self.run))
+            self.ranks.check_alike(self.optimizer.flat.values)  # here all have read what rank 0 may now remove
+            self._first_shard = self.ranks.before(self.threads)
+            self._log = self._open_run(stack) if self._leads else None
+            self._best = self.ranks.from_first(self._best)
             stack.enter_context(self._workers())
             self._display = stack.enter_context(TrainingDisplay(self.config.steps, self.step, self.show))
             self._greet()
@@ -178,7 +188,7 @@ class Trainer:
             self._started_at = (self.step, time.perf_counter())
             while self.step < self.config.steps:
                 self._one_step()
-                if stop.asked and self.step < self.config.steps:
+                if self.step < self.config.steps and self.ranks.any(stop.asked):
                     self._stop()
         return TrainResult(self.step, self.record, self.seconds)
 
@@ -200,6 +210,12 @@ class Trainer:
         if self._resumed is None:
             return
         self._display.say(tr("going on from {name}, step {step}", name=self._resumed.folder.name, step=self.step))
+        then, now = self._resumed.state.get("ranks", 1), self.ranks.size
+        if then != now:
+            self._display.say(
+                tr("the checkpoint was made with {then} ranks, this is {now}: sums are rounded in another order, so "
+                   "the last bits may differ from an uninterrupted training's", then=then, now=now)
+            )  # fmt: skip
         if self._resumed.state["threads"] != self.threads:
             self._display.say(
                 tr(
@@ -237,18 +253,19 @@ class Trainer:
 
     def _update(self) -> tuple[float, float, dict[str, float], int]:
         """Take the step: the batch's gradient, clipped, into the weights. Returns loss, norm, metrics and tokens."""
-        batch = self.batches.at(self.step)
-        if batch_size(batch) != self.config.batch_size:
+        batch, counts, size = self.ranks.share(self.batches, self.step, self.objective)
+        if size != self.config.batch_size:
             raise ConfigError(
                 tr(
                     "batch_size is {wanted}, but the batches have {got} sequences: make them the same",
                     wanted=self.config.batch_size,
-                    got=batch_size(batch),
+                    got=size,
                 )
             )
-        key = (self.config.seed, DROPOUT, self.step)
+        key, accumulation = (self.config.seed, DROPOUT, self.step), self.config.accumulation
         with self._workers() as workers:
-            loss, metrics = workers.gradients(self.objective, batch, self.config.accumulation, key)
+            loss, metrics = workers.gradients(self.objective, batch, accumulation, key, counts, self._first_shard)
+            loss, metrics, tokens = self._of_all_ranks(workers, loss, metrics, batch["ids"].size)
         self._check_finite(tr("the loss"), loss, self.step + 1)
         norm = global_norm([self.optimizer.flat.gradients])
         self._check_finite(tr("the norm of the gradient"), norm, self.step + 1)
@@ -257,7 +274,17 @@ class Trainer:
         self.step += 1
         self.optimizer.step(self.config.rate_at(self.step), workers.threads)
         self.optimizer.zero_grad()
-        return loss, norm, metrics, batch["ids"].size
+        return loss, norm, metrics, tokens
+
+    def _of_all_ranks(
+        self, workers: DataParallel, loss: float, metrics: dict[str, float], tokens: int
+    ) -> tuple[float, dict[str, float], int]:
+        """Gradient, loss, metrics and tokens of a step, from each rank's share of them."""
+        if self.ranks.size > 1:
+            self.ranks.add_gradients(self.optimizer.flat.gradients)
+            workers.own_gradients()
+        found = self.ranks.add({" loss": loss, " tokens": tokens, **metrics})
+        return found.pop(" loss"), found, int(found.pop(" tokens"))
 
     def _check_finite(self, what: str, number: float, step: int) -> None:
         if math.isfinite(number):
@@ -283,11 +310,16 @@ class Trainer:
         """{"loss": the objective's mean over all terms of all `batches`, and what else it reports}, without dropout."""
         with self._workers() as workers:
             loss, metrics = workers.evaluate(self.objective, batches)
+        return self._finished({" loss": loss, **metrics})
+
+    def _finished(self, sums: dict[str, float]) -> dict[str, float]:
         finish = getattr(self.objective, "finish", dict)
-        return {"loss": loss, **finish(metrics)}
+        return {"loss": sums.pop(" loss"), **finish(sums)}
 
     def _validate(self, batches: Iterable[Batch]) -> dict[str, float]:
-        found = self.evaluate(batches)
+        with self._workers() as workers:
+            loss, metrics = workers.evaluate(self.objective, batches, self.ranks.part_of)
+        found = self._finished(self.ranks.add({" loss": loss, **metrics}))
         self._check_finite(tr("the validation loss"), found["loss"], self.step)
         return {f"validation_{name}": value for name, value in found.items()}
 
@@ -310,7 +342,7 @@ class Trainer:
         if self._log:
             self._log.append(record)
         self._display.update(record, self._seconds_left(), logged=True)
-        if self.callback:
+        if self.callback and self._leads:
             with self._workers() as workers, workers.evaluating():
                 text = self.callback(self, record)
             if text:
@@ -332,7 +364,11 @@ class Trainer:
     def _save(self) -> None:
         """Write the checkpoint of this step, then let go of those that are no longer kept."""
         run, log = self.run, self._log
-        assert run is not None and log is not None
+        assert run is not None
+        self.ranks.check_alike(self.optimizer.flat.values)
+        if not self._leads:
+            return
+        assert log is not None
         if (run.checkpoints / checkpoint_name(self.step)).exists():
             return
         self._check_finite(tr("the norm of the weights"), global_norm([self.optimizer.flat.values]), self.step)
@@ -343,6 +379,7 @@ class Trainer:
             "rng": RNG,
             "numpy": np.__version__,
             "threads": self.threads,
+            "ranks": self.ranks.size,
             "data": self._data_position(self.step),
             "metrics": self.record,
             "tokens": self.tokens,
@@ -364,6 +401,6 @@ class Trainer:
             tr(
                 "stopped at step {step} and saved; go on with `{command}`",
                 step=self.step,
-                command=self.run.resume_command,
+                command=self.ranks.resume_command(self.run),
             )
         )

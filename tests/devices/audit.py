@@ -25,8 +25,9 @@ HARMLESS = set(
     "bool_ dtype errstate finfo float16 float32 float64 floating generic inf int16 int32 int64 int8 integer nan "
     "ndarray newaxis pi random uint16 uint32 uint64 uint8 broadcast_shapes can_cast".split()
 )
-HOST_FILES = ("cli", "course", "homework", "scaling", "text", "mundito", "pretraining", "transfer", "doctor.py",
-              "filling.py", "generation", "ngram.py", "plots.py", "resources.py",
+HOST_FILES = ("cli", "cluster.py", "course", "homework", "lanes.py", "scaling", "sweeps", "text", "mundito",
+              "pretraining", "transfer", "doctor.py", "filling.py", "generation", "ngram.py", "plots.py",
+              "resources.py",
               "seeing/drawing.py", "seeing/layout.py", "seeing/flops.py", "seeing/table.py",
               "training/checkpoint.py", "training/log.py", "training/run.py", "training/trainer.py",
               "training/objectives.py", "models/sizes", "models/huggingface", "models/gguf")  # fmt: skip

@@ -57,6 +57,45 @@ WITHOUT = {
 }
 
 
+def machine_of(gpus, taken):
+    """A CuPy on a machine with so many GPUs, which notes what is done on which."""
+
+    def count():
+        if not gpus:
+            fails()
+        return gpus
+
+    def device(i):
+        return types.SimpleNamespace(use=lambda: taken.append(i))
+
+    def ones(shape):
+        taken.append("computes")
+        return np.ones(shape)
+
+    cuda = types.SimpleNamespace(Device=device, runtime=types.SimpleNamespace(getDeviceCount=count))
+    return types.SimpleNamespace(ones=ones, cuda=cuda, __name__="cupy")
+
+
+@pytest.mark.parametrize(("gpu", "gpus", "taken"), [(0, 4, 0), (3, 4, 3), (5, 4, 1), (1, 1, 0)])
+def test_a_gpu_is_taken_before_anything_is_computed(gpu, gpus, taken, monkeypatch):
+    """Counted round, so that more ranks than GPUs share them."""
+    done = []
+    monkeypatch.setitem(sys.modules, "cupy", machine_of(gpus, done))
+    backend.use("cupy", gpu)
+    assert done == [taken, "computes"]
+
+
+def test_unless_one_is_named_cupy_keeps_its_own(monkeypatch):
+    done = []
+    monkeypatch.setitem(sys.modules, "cupy", machine_of(4, done))
+    backend.use("cupy")
+    assert done == ["computes"]
+    monkeypatch.setitem(sys.modules, "cupy", machine_of(0, done))
+    with pytest.raises(ConfigError, match="CuPy cannot compute here .cudaErrorInsufficientDriver"):
+        backend.use("cupy", 1)
+    backend.use("numpy", 1)  # which has none to take
+
+
 @pytest.mark.parametrize("name", WITHOUT)
 def test_without_a_gpu_it_is_one_sentence_and_numpy_stays(monkeypatch, name):
     module, reason = WITHOUT[name]
@@ -100,7 +139,7 @@ def test_the_command_line_trains_and_writes_there(tmp_path, capsys, monkeypatch)
     text, run = tmp_path / "text.txt", tmp_path / "run"
     text.write_text("the cat sat on the mat and the dog sat on the log.\n" * 40, encoding="utf-8")
     small = ["--config", "tiny", "--steps", "3", "--width", "8", "--batch", "2", "--context", "8", "--no-ngrams"]
-    monkeypatch.setitem(backend._LOADERS, "cupy", lambda: strict)
+    monkeypatch.setitem(backend._LOADERS, "cupy", lambda gpu: strict)
     with use_double():
         command = ["pretrain", "gpt", "--data", text, "--out", run, *small, "--backend", "cupy"]
         status, out, err = minilm(*command, capsys=capsys)

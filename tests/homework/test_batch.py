@@ -306,7 +306,7 @@ class TestWhole:
         monkeypatch.setenv("MINILM_SECRET", SECRET.key.decode())
         go(order)
         other = dataclasses.replace(order, out=order.out.with_name("cluster"))
-        with LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
             go(other, scheduler=cluster.scheduler_address)
         assert csv_of(other) == csv_of(order)
 

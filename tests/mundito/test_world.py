@@ -19,6 +19,8 @@ WORLDS = {
     "facts": Mundito(MunditoConfig("es", seed=2, tail=0.5, facts_only=True)),
 }
 worlds = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
+# both tests of what was drawn from a world run in one process, which draws once
+names = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(f"drawn {n}")) for n in WORLDS])
 
 
 def walk(world, tokens, seed):
@@ -32,9 +34,9 @@ def walk(world, tokens, seed):
 
 
 @worlds
-def test_every_distribution_sums_to_one(world):
+def test_every_distribution_sums_to_one(world, sized):
     """At every state that 10^5 tokens reach; each possible token once, none with probability 0."""
-    states = {state for state, _, _ in walk(world, 100_000, seed=1)}
+    states = {state for state, _, _ in walk(world, sized(20_000, 100_000), seed=1)}
     for state in states:
         p = world.dist(state)
         assert p.shape == (world.vocab_size,)
@@ -43,23 +45,23 @@ def test_every_distribution_sums_to_one(world):
 
 
 @functools.lru_cache
-def drawn(name):
-    """For each distribution that 200,000 tokens come from: it, and how often each of its tokens came."""
+def drawn(name, tokens):
+    """For each distribution that so many tokens come from: it, and how often each of its tokens came."""
     found = {}
-    for _, choice, token in walk(WORLDS[name], 200_000, seed=2):
+    for _, choice, token in walk(WORLDS[name], tokens, seed=2):
         _, counts = found.setdefault(id(choice), (choice, dict.fromkeys(choice.tokens, 0)))
         counts[token] += 1
     return [(choice, counts) for choice, counts in found.values() if len(counts) > 1]
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_the_mean_of_one_over_p_is_the_number_of_possible_tokens(name):
+@names
+def test_the_mean_of_one_over_p_is_the_number_of_possible_tokens(name, sized):
     """E[1/p(x)] = Σ p/p = the size of the support: within 3 standard errors in each context often enough met.
 
     Of so many contexts one in 370 is beyond 3 by chance; none may be beyond 4.
     """
     z = []
-    for choice, counts in drawn(name):
+    for choice, counts in drawn(name, sized(170000, 200_000)):
         n, p = sum(counts.values()), np.array(choice.probabilities)
         c = np.array(list(counts.values()))
         mean, variance = (c / p).sum() / n, (1 / p).sum() - len(p) ** 2
@@ -69,11 +71,11 @@ def test_the_mean_of_one_over_p_is_the_number_of_possible_tokens(name):
     assert np.sum(np.abs(z) <= 3) >= 8 and np.mean(np.abs(z) > 3) <= 0.1 and np.abs(z).max() <= 4, np.sort(np.abs(z))
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_frequencies_are_those_that_it_says(name):
+@names
+def test_frequencies_are_those_that_it_says(name, sized):
     """Pearson's X², standardised, of each distribution often enough drawn from; all together too."""
     found = []
-    for choice, counts in drawn(name):
+    for choice, counts in drawn(name, sized(170000, 200_000)):
         expected = sum(counts.values()) * np.array(choice.probabilities)
         if expected.min() >= 10:
             square = ((np.array(list(counts.values())) - expected) ** 2 / expected).sum()

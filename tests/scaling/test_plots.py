@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minilm.scaling import plots
-from minilm.scaling.analysis import along, analyse, frontier
+from minilm.scaling.analysis import along, analyse, frontier, parts_of
+from minilm.scaling.bootstrap import Bootstrap
 from minilm.scaling.published import EPOCH
 from minilm.scaling.runs import Runs, runs_of
 
@@ -35,7 +36,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def found(runs):
-    return analyse(runs, RNG(0), 40)
+    return analyse(parts_of(runs), RNG(0), 40)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_laws_show_points_fits_intervals_and_the_floor(found, figures):
     assert band.min() == pytest.approx(one.plain.draws.band(flops=plain.get_xdata())[0].min())
     points = excess.get_lines()[0].get_ydata()
     np.testing.assert_allclose(points, one.runs.excess)
-    assert f"R² = {one.excess.fit.r_squared:.3f}" in next(iter(lines(excess)))
+    assert f"R² = {one.excess.fit.r_squared_of_means:.3f}" in next(iter(lines(excess)))
 
 
 def test_without_a_known_floor_there_is_one_row(figures):
@@ -108,6 +109,17 @@ def test_constants_have_a_histogram_each_and_the_truth_as_a_line(found, figures)
     low, high = draws.interval("E")
     assert [len(axes.get_lines()) for axes in figures[0].axes] == [0, 0, 1, 0, 0]
     assert figures[0].axes[2].get_title(loc="left") == f"E: {low:.3g}–{high:.3g}"
+
+
+def test_constants_that_run_away_are_left_out_of_the_picture(found, figures):
+    draws = found.both["chinchilla"].draws
+    theta = draws.theta.copy()
+    theta[0, 0] = 1e4  # A = e^10000
+    plots.constants("a.png", Bootstrap(draws.form, theta), {}, "title")
+    A = figures[0].axes[0]
+    values = np.sort(draws.draws[1:, 0])
+    assert A.get_xlim()[1] < 2 * values[-1]
+    assert sum(bar.get_height() for bar in A.patches[1:]) >= 0.9 * len(values)  # the first is the interval
 
 
 def test_no_two_lines_of_a_panel_differ_in_colour_alone(found, runs, figures):

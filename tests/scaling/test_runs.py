@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minilm.errors import DataError
-from minilm.scaling.analysis import along, analyse, frontier
+from minilm.scaling.analysis import along, analyse, frontier, parts_of
 from minilm.scaling.runs import read_runs, runs_of
 from minilm.scaling.surface import Surface
 
@@ -72,7 +72,7 @@ def test_the_frontier_is_what_no_cheaper_run_beats():
 
 @pytest.fixture(scope="module")
 def found():
-    return analyse(runs_of(facts()), np.random.default_rng(0), 60)
+    return analyse(parts_of(runs_of(facts())), np.random.default_rng(0), 60)
 
 
 class TestAnalysis:
@@ -104,7 +104,7 @@ class TestAnalysis:
         assert one.left_out == 1 and len(one.excess.fit.log_loss) == len(one.plain.fit.log_loss) - 1
 
     def test_what_cannot_be_fitted_is_said(self):
-        found = analyse(runs_of({"parameters": [1e3, 2e3], "tokens": [1e6, 2e6], "loss": [2, 1.5]}),
-                        np.random.default_rng(0), 20)  # fmt: skip
+        runs = runs_of({"parameters": [1e3, 2e3], "tokens": [1e6, 2e6], "loss": [2, 1.5]})
+        found = analyse(parts_of(runs), np.random.default_rng(0), 20)
         assert found.both == {} and set(found.missing) == {"parameters", "tokens"}
         assert "too few different runs" in found.missing["tokens"]
