@@ -36,7 +36,7 @@ from minilm.sweeps.rows import Stock
 from minilm.sweeps.table import COLUMNS, CURVE, Row, as_csv, curves_of, rows_of
 from minilm.sweeps.training import RESULT, changed, result_in, rows_needed, steps_done, text_of, train_point
 from minilm.sweeps.worker import train_on_worker
-from minilm.training.run import _lock
+from minilm.training.run import take
 
 SWEEP, TABLE, CURVES, LOCK = "sweep.json", "table.csv", "curves.csv", "lock"
 RUNS, ROWS, TEXT = "runs", "rows", "text"
@@ -68,7 +68,7 @@ class Running:
         self._check_folder(resume)
         descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _lock(descriptor)
+            take(descriptor)
         except OSError as error:
             os.close(descriptor)
             raise ConfigError(

@@ -25,7 +25,7 @@ from minilm.scaling.counting import parameters, training_flops
 from minilm.sweeps.points import Point
 from minilm.sweeps.rows import StoredMundito
 from minilm.training.log import read_log
-from minilm.training.run import LOG, Run, _lock
+from minilm.training.run import LOG, Run, take
 from minilm.training.trainer import Trainer
 
 RESULT = "result.json"
@@ -94,7 +94,7 @@ def _alone(folder: Path) -> Iterator[None]:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                _lock(descriptor)
+                take(descriptor)
                 break
             except OSError as error:
                 if time.monotonic() > until:

@@ -105,7 +105,7 @@ class Run:
                 tr("{folder} cannot be written to ({reason})", folder=self.folder, reason=error.strerror or error)
             ) from error
         try:
-            _lock(descriptor)
+            take(descriptor)
         except OSError as error:
             os.close(descriptor)
             raise ConfigError(
@@ -126,7 +126,7 @@ def _save_tokenizer(tokenizer: Any, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _lock(descriptor: int) -> None:
+def take(descriptor: int) -> None:
     """Take the file for this process or raise OSError; the system lets go of it when the process ends, however."""
     if os.name == "nt":
         import msvcrt

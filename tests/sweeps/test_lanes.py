@@ -140,11 +140,12 @@ def test_no_jobs_no_processes():
 
 
 PARENT = """
-import sys
+import signal, sys
 from stand_ins import work
 from minilm.lanes import Job, run_here
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background inherit that it is ignored
     try:
         for found in run_here([Job("slow", work, (sys.argv[1], "slow", 60.0))], 1, ()):
             pass

@@ -18,7 +18,7 @@ from minilm.sweeps import training
 from minilm.sweeps.config import Sizes
 from minilm.sweeps.sweep import Running, stored_sweep
 from minilm.sweeps.training import RESULT
-from minilm.training.run import _lock
+from minilm.training.run import take
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -330,5 +330,5 @@ def test_the_lock_is_let_go_when_it_ends(tmp_path):
     with pytest.raises(RuntimeError), Running(small(), tmp_path).taken(resume=False):
         raise RuntimeError
     descriptor = os.open(tmp_path / "lock", os.O_RDWR)
-    _lock(descriptor)
+    take(descriptor)
     os.close(descriptor)

@@ -18,7 +18,7 @@ from minilm.sweeps.rows import ROWS
 from minilm.sweeps.training import RESULT, result_in, rows_needed, steps_done, train_point
 from minilm.training import checkpoint, log
 from minilm.training.checkpoint import checkpoints_in
-from minilm.training.run import Run, _lock
+from minilm.training.run import Run, take
 from minilm.training.trainer import Trainer
 
 FACTS = MunditoConfig("es", 0, 1.0, True)
@@ -199,7 +199,7 @@ def test_it_waits_for_one_that_has_not_noticed_its_end(whole, tmp_path, rows, mo
     """And not for ever."""
     folder = tmp_path / POINT.name
     lock = os.open(tmp_path / f".{POINT.name}.lock", os.O_RDWR | os.O_CREAT)
-    _lock(lock)
+    take(lock)
     monkeypatch.setattr(training, "PATIENCE", 0.1)
     with pytest.raises(ConfigError, match="another training is writing to"):
         train_point(POINT, folder, rows)
