@@ -148,7 +148,7 @@ def drawn(name: str, round: int) -> list[Call]:
 
 
 THOROUGH = settings.default.max_examples >= 200
-ENOUGH = 10 if THOROUGH else 2  # times that a check catches a mistake
+ENOUGH = 10 if THOROUGH else 1  # times that a check catches a mistake
 
 
 def sample(name: str, rounds: int) -> Iterator[Call]:

@@ -39,9 +39,9 @@ def documents(world, count, seed):
 
 
 @worlds
-def test_one_word_is_known_as_well_as_by_trying_all(world):
-    certain = 0
-    for document in (found := documents(world, 25, 1))[0]:
+def test_one_word_is_known_as_well_as_by_trying_all(world, sized):
+    certain, count = 0, sized(10, 25)
+    for document in (found := documents(world, count, 1))[0]:
         text = document[: found[1].randrange(20, 60)]  # it may break off amid a sentence
         position = found[1].randrange(1, len(text))
         expected = by_trying(world, text, position)
@@ -51,12 +51,12 @@ def test_one_word_is_known_as_well_as_by_trying_all(world):
         hidden = [*text[:position], world.id_of["[MASK]"], *text[position + 1 :]]
         np.testing.assert_array_equal(fill_distribution(world, hidden, position), got)
         certain += got.max() > 1 - 1e-9
-    assert 0 < certain < 25
+    assert 0 < certain < count
 
 
-def test_two_hidden_words_are_summed_over():
+def test_two_hidden_words_are_summed_over(sized):
     mask, differ = FACTS.id_of["[MASK]"], 0
-    for document in documents(FACTS, 2, 4)[0]:
+    for document in documents(FACTS, sized(1, 2), 4)[0]:
         a, b = len(document) - 2, len(document) - 4  # the object and the verb
         hidden = [mask if t in (a, b) else token for t, token in enumerate(document)]
         for position, other in ((a, b), (b, a)):
@@ -66,9 +66,9 @@ def test_two_hidden_words_are_summed_over():
     assert differ
 
 
-def test_a_hidden_word_at_the_end_may_lead_anywhere():
+def test_a_hidden_word_at_the_end_may_lead_anywhere(sized):
     """Its states are many, and each counts for the word before."""
-    for document in documents(FACTS, 2, 5)[0]:
+    for document in documents(FACTS, sized(1, 2), 5)[0]:
         text = document[:7]  # <bos> in the park the dogs buy
         position = len(text) - 2
         hidden = [*text[:-1], FACTS.id_of["[MASK]"]]

@@ -8,6 +8,8 @@ from minilm.scaling.analysis import analyse
 from minilm.sweeps.config import Data, Sizes
 from minilm.sweeps.findings import Comparison, Law, compared, laws_of, lowest_excess, parts_of
 
+pytestmark = pytest.mark.xdist_group("findings")  # one process makes the fits that most tests look at
+
 
 def analysed(made, replicas=60, **how):
     plan, rows, curves = tables(made, **how)
