@@ -12,7 +12,6 @@ All that is there is a function of the settings, whenever and however often the 
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +35,9 @@ from minilm.sweeps.rows import Stock
 from minilm.sweeps.table import COLUMNS, CURVE, Row, as_csv, curves_of, rows_of
 from minilm.sweeps.training import RESULT, changed, result_in, rows_needed, steps_done, text_of, train_point
 from minilm.sweeps.worker import train_on_worker
-from minilm.training.run import take
+from minilm.training.run import LOCK, held
 
-SWEEP, TABLE, CURVES, LOCK = "sweep.json", "table.csv", "curves.csv", "lock"
+SWEEP, TABLE, CURVES = "sweep.json", "table.csv", "curves.csv"
 RUNS, ROWS, TEXT = "runs", "rows", "text"
 FATAL = (ConfigError,)  # what every training would meet
 FILES_A_JOB, SECONDS_A_ROW_TOKEN = 8, 12e-6
@@ -66,22 +65,13 @@ class Running:
         """The folder for this process alone. ConfigError for one with a sweep that is not to be resumed, or is run, or
         with trainings of other settings; then nothing in it has changed."""
         self._check_folder(resume)
-        descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            take(descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            raise ConfigError(
-                tr("another sweep is writing to {folder}: wait for it, or stop it", folder=self.folder)
-            ) from error
-        try:
+        busy = tr("another sweep is writing to {folder}: wait for it, or stop it", folder=self.folder)
+        with held(self.folder, busy):
             self._read_results()
             for left in self.folder.rglob(".*.tmp"):  # by one that was killed
                 left.unlink(missing_ok=True)
             write_atomically(self.folder / SWEEP, json.dumps(self.sweep.as_json(), indent=1) + "\n")
             yield
-        finally:
-            os.close(descriptor)
 
     def _check_folder(self, resume: bool) -> None:
         try:

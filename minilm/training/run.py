@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -95,26 +96,31 @@ class Run:
         """The command that goes on with this run."""
         return f"{self.command} --resume {self.folder}"
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Hold the run for this process. ConfigError if another training has it; a killed one holds nothing."""
-        try:
-            descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise ConfigError(
-                tr("{folder} cannot be written to ({reason})", folder=self.folder, reason=error.strerror or error)
-            ) from error
-        try:
-            take(descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            raise ConfigError(
-                tr("another training is writing to {folder}: wait for it, or stop it", folder=self.folder)
-            ) from error
-        try:
-            yield
-        finally:
-            os.close(descriptor)  # which also unlocks it
+        return held(
+            self.folder, tr("another training is writing to {folder}: wait for it, or stop it", folder=self.folder)
+        )
+
+
+@contextlib.contextmanager
+def held(folder: Path, busy: str) -> Iterator[None]:
+    """A folder for this process alone, by a file in it. ConfigError, with the sentence `busy`, if another has it."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ConfigError(
+            tr("{folder} cannot be written to ({reason})", folder=folder, reason=error.strerror or error)
+        ) from error
+    try:
+        take(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(busy) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)  # which also unlocks it
 
 
 def _save_tokenizer(tokenizer: Any, path: Path) -> None:
