@@ -36,13 +36,18 @@ def batch_sizes(path: Path, rows: Sequence[Row], title: str) -> Path:
         sizes = sorted({row["batch"] * row["context"] for row in some})
         losses = [[row["loss"] for row in some if row["batch"] * row["context"] == size] for size in sizes]
         marker = MARKERS[i % len(MARKERS)]
-        axes.plot(sizes, [np.mean(one) for one in losses], marker + "-", markersize=4, label=f"D = {width}")
+        axes.plot(
+            sizes, [np.mean(one) for one in losses], marker + "-", markersize=4, label=tr("width {width}", width=width)
+        )
         for size, one in zip(sizes, losses, strict=True):
             axes.plot([size] * len(one), one, marker, color=VALIDATION, markersize=3, alpha=0.5)
     floors = [row["floor"] for row in rows if "floor" in row]
     if floors:
         axes.axhline(float(np.mean(floors)), color=INK, linewidth=1.1, linestyle=plots.DOTTED, label=tr("the source"))
     axes.set(xscale="log", xlabel=tr("tokens of a batch"), ylabel=tr("loss (nats a token)"))
+    tried = sorted({row["batch"] * row["context"] for row in rows})
+    axes.set_xticks(tried, [f"{size:,}" for size in tried])
+    axes.set_xticks([], minor=True)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     _quiet(axes)
     axes.tick_params(which="both", labelsize=8, length=0, colors=MUTED)

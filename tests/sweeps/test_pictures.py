@@ -42,8 +42,9 @@ def test_batches_show_each_seed_their_mean_and_the_source(tmp_path, figures):
     rows, _ = drawn(tmp_path, sweep((BATCHES,)))
     (axes,) = figures["batches"].axes
     lines = {line.get_label(): line for line in axes.get_lines()}
-    x, y = lines["D = 8"].get_data()
+    x, y = lines["width 8"].get_data()
     assert list(x) == [64, 256, 1024]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "256", "1,024"]
     losses = [[row["loss"] for row in rows if row["batch"] * 32 == size] for size in x]
     np.testing.assert_allclose(y, np.mean(losses, axis=1))
     points = sorted(value for line in axes.get_lines() if line.get_linestyle() == "None" for value in line.get_ydata())
