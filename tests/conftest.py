@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "devices"))  # its modules, impor
 
 hypothesis.settings.register_profile(
     "fast",
-    max_examples=14,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
