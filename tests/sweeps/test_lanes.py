@@ -154,7 +154,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_whose_parent_has_ended_ends_and_ctrl_c_is_the_parents(tmp_path, ending):
     (tmp_path / "parent.py").write_text(PARENT)
